@@ -1,0 +1,67 @@
+"""hft: the engine for hybrid fine-tuning of language models.
+
+The names below are the public interface, for programs and for plugins. They are loaded when first
+used, so that ``import hft_core.runtime`` costs nothing but numpy, tokenizers and onnxruntime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hft_core.components import *  # noqa: F403  # the same names as in _HOMES, for type checkers
+    from hft_core.components.net import Net, Part
+    from hft_core.errors import (
+        DamagedError,
+        DataError,
+        DiskError,
+        HftError,
+        Interrupted,
+        LockedError,
+        NonFiniteError,
+        OutOfMemoryError,
+        PluginError,
+        RecipeError,
+    )
+    from hft_core.hookspecs import hookimpl
+    from hft_core.pipeline.run import Run, run
+    from hft_core.runtime.edits import Edit
+    from hft_core.runtime.ragged import Arrays, Ragged
+    from hft_core.runtime.randomness import RowRandom
+
+_COMPONENTS = (
+    "Augmenter Call Cleaner Columns Component Exporter Facts Finished Graph HeadSpec Loss Metric Model Objective "
+    "Optimizer ParamGroup Prediction Preprocessor Ramp Reader Refusal Roles RowFilter Rows Schedule Section Settings "
+    "Spans Stream Task Technique TextCleaner resolve_path"
+)
+_ERRORS = (
+    "DamagedError DataError DiskError HftError Interrupted LockedError NonFiniteError OutOfMemoryError PluginError "
+    "RecipeError"
+)
+_HOMES = {
+    **dict.fromkeys(_COMPONENTS.split(), "hft_core.components"),
+    **dict.fromkeys(_ERRORS.split(), "hft_core.errors"),
+    "Net": "hft_core.components.net",
+    "Part": "hft_core.components.net",
+    "hookimpl": "hft_core.hookspecs",
+    "Edit": "hft_core.runtime.edits",
+    "Arrays": "hft_core.runtime.ragged",
+    "Ragged": "hft_core.runtime.ragged",
+    "RowRandom": "hft_core.runtime.randomness",
+    "Run": "hft_core.pipeline.run",
+    "run": "hft_core.pipeline.run",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0605  # a computed list: the names stand once
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("hft-core")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hft_core' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

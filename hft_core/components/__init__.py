@@ -1,0 +1,59 @@
+"""The base classes of all components, one file per kind. Imports neither torch nor transformers."""
+
+from hft_core.components.augmenter import Augmenter, Spans
+from hft_core.components.base import Component, Settings, resolve_path
+from hft_core.components.cleaner import Cleaner, RowFilter, TextCleaner
+from hft_core.components.exporter import Exporter, Finished, Section
+from hft_core.components.metric import Metric
+from hft_core.components.model import Graph, Model, Preprocessor
+from hft_core.components.objective import Loss, Objective, Ramp, Stream
+from hft_core.components.optimizer import Optimizer, ParamGroup
+from hft_core.components.reader import Columns, Reader, Refusal, Rows
+from hft_core.components.schedule import Schedule
+from hft_core.components.task import Call, Facts, HeadSpec, Prediction, Roles, Task
+from hft_core.components.technique import Technique
+
+KINDS: dict[str, type[Component]] = {
+    base.kind: base
+    for base in (
+        Reader, Cleaner, Augmenter, Task, Model, Objective, Optimizer, Schedule, Technique, Metric, Exporter,
+    )
+}  # fmt: skip
+"""The base class of each kind, by the kind's word."""
+
+__all__ = [
+    "KINDS",
+    "Augmenter",
+    "Call",
+    "Cleaner",
+    "Columns",
+    "Component",
+    "Exporter",
+    "Facts",
+    "Finished",
+    "Graph",
+    "HeadSpec",
+    "Loss",
+    "Metric",
+    "Model",
+    "Objective",
+    "Optimizer",
+    "ParamGroup",
+    "Prediction",
+    "Preprocessor",
+    "Ramp",
+    "Reader",
+    "Refusal",
+    "Roles",
+    "RowFilter",
+    "Rows",
+    "Schedule",
+    "Section",
+    "Settings",
+    "Spans",
+    "Stream",
+    "Task",
+    "Technique",
+    "TextCleaner",
+    "resolve_path",
+]

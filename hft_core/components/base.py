@@ -1,0 +1,101 @@
+"""Component: one entry of a recipe, as one frozen pydantic class."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+
+from hft_core.store.hashing import digest_path
+
+
+def resolve_path(path: Path | str, folder: Path | None) -> Path:
+    """Give the absolute form of a path that a recipe names.
+
+    A path may begin with ``${NAME}``, which the environment gives; a relative one starts at `folder`
+    (the recipe's), or at the working folder where there is none. Raises ValueError for an unset name.
+    """
+    text = str(path)
+    if match := re.match(r"\$\{(\w+)\}", text):
+        if match[1] not in os.environ:
+            raise ValueError(f"the environment variable {match[1]} is not set; set it, or write the path out")
+        text = os.environ[match[1]] + text[match.end() :]
+    return (folder or Path.cwd()).joinpath(Path(text).expanduser()).absolute()
+
+
+class Settings(BaseModel):
+    """Base of everything a recipe can say: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _paths_start_beside_the_recipe(cls, value: Any, info: ValidationInfo) -> Any:
+        """Every `Path` field is a file that is read: made absolute here, and hashed by content in the store's keys."""
+        if isinstance(value, Path):
+            return resolve_path(value, (info.context or {}).get("folder"))
+        if isinstance(value, list) and any(isinstance(item, Path) for item in value):
+            return [resolve_path(item, (info.context or {}).get("folder")) for item in value]
+        return value
+
+
+class Component(Settings):
+    """Base of all components: fields are recipe settings, methods do the work with live objects.
+
+    A concrete component declares ``type: Literal["its-name"]`` without a default. (With a default,
+    a recipe that leaves ``type`` out would be accepted until a second plugin is installed.)
+    """
+
+    kind: ClassVar[str]
+    """The kind's word in recipes and error messages, set by the base class of the kind."""
+
+    name: str | None = None
+    """A name of your choice for this entry, used in logs and reports."""
+    when: Literal["helps"] | None = None
+    """`helps`: keep this entry only if evidence says that it helps."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        field = cls.model_fields.get("type")
+        if field is None:
+            return  # an intermediate base class
+        if get_origin(field.annotation) is not Literal or len(get_args(field.annotation)) != 1:
+            raise TypeError(f'{cls.__qualname__}: declare `type: Literal["one-name"]`, found {field.annotation!r}')
+        if not field.is_required():
+            raise TypeError(f"{cls.__qualname__}: `type` must not have a default; the recipe has to name it")
+
+    def identity(self) -> dict[str, Any]:
+        """Give what this entry contributes to the keys of the store: its settings, files by content, never by path."""
+        return {
+            name: _identity(getattr(self, name)) for name in type(self).model_fields if name not in ("name", "when")
+        }
+
+    @classmethod
+    def type_name(cls) -> str:
+        """The word that a recipe's `type` uses for this class."""
+        return str(get_args(cls.model_fields["type"].annotation)[0])
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the class's docstring."""
+        return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+
+def _identity(value: Any) -> Any:
+    """Plain JSON of a setting."""
+    if isinstance(value, Component):
+        return value.identity()
+    if isinstance(value, BaseModel):
+        return {name: _identity(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Path):
+        return digest_path(value)
+    if isinstance(value, (list, tuple)):
+        return [_identity(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _identity(item) for key, item in value.items()}
+    return value

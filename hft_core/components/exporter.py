@@ -1,0 +1,66 @@
+"""Exporter: anything that is made of a finished model."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hft_core.components.base import Component
+from hft_core.components.cleaner import TextCleaner
+from hft_core.components.metric import Metric
+from hft_core.components.model import Model, Preprocessor
+from hft_core.components.reader import Columns
+from hft_core.components.task import Facts, Task
+
+if TYPE_CHECKING:
+    from hft_core.components.net import Net
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run has when an exporter starts; everything an exporter may read."""
+
+    name: str
+    """The recipe's name."""
+    head: str
+    """The task's name, which is its head's name in the net."""
+    task: Task
+    facts: Facts
+    model: Model
+    preprocessor: Preprocessor
+    cleaners: Sequence[TextCleaner]
+    """The recipe's text cleaners, in order."""
+    validation: Columns
+    """Real rows as they were read, before cleaning: what a user would give to the bundle."""
+    metrics: Sequence[Metric]
+    folder: Path
+    """The finished model's folder, as `transformers` loads it."""
+    card: dict[str, Any] = field(default_factory=dict)
+    """Facts for the model card and manifest: seeds, versions, test figures."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What an exporter adds to the report."""
+
+    title: str
+    text: str = ""
+    """A few sentences for a person."""
+    table: Sequence[dict[str, Any]] = ()
+    """Rows with the same keys."""
+    svg: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    """The same for machines; lands in report.json."""
+
+
+class Exporter(Component):
+    """Base of exporters."""
+
+    kind: ClassVar[str] = "exporter"
+
+    @abstractmethod
+    def export(self, net: Net, run: Finished, folder: Path, log: Callable[[str], None]) -> Section | None:
+        """Write into the empty `folder`. Raises DamagedError where the result does not behave like the model."""

@@ -1,0 +1,104 @@
+"""Model: an architecture, and what turns raw fields into arrays."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from numpy.typing import NDArray
+
+from hft_core.components.base import Component
+from hft_core.components.task import HeadSpec
+from hft_core.runtime.ragged import Arrays
+
+if TYPE_CHECKING:
+    import torch
+
+    from hft_core.components.net import Net
+
+
+class Preprocessor(Protocol):
+    """Turns raw fields into arrays: a tokenizer or an image processor. Free of torch, the same at predict time.
+
+    Its module has ``load(folder: Path, settings: dict) -> Preprocessor``; the bundle names the module.
+    """
+
+    module: str
+    """The importable module whose ``load`` restores it."""
+
+    def settings(self) -> dict[str, Any]:
+        """Give what `load` needs besides the files, as plain JSON."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the files (tokenizer.json, …) into `folder`."""
+        ...
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Arrays:
+        """Turn texts (and their second halves) into ragged model inputs, one entry per text."""
+        ...
+
+    def windows(self, texts: Sequence[str]) -> Arrays:
+        """Like `encode` without cutting: a long text gives several entries; ``row`` int64 says whose each is."""
+        ...
+
+    def pad(self, arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """Make one padded batch of model inputs of the rows of `arrays`; other arrays pass unchanged."""
+        ...
+
+    def unknown_rate(self, arrays: Arrays) -> float:
+        """Share of pieces that the vocabulary lacks."""
+        ...
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One exportable view of a net: a torch module over flat named tensors."""
+
+    name: str
+    """The graph's name in the bundle, `model` where there is one."""
+    module: torch.nn.Module
+    """Takes `inputs` by position and returns a tuple of `outputs`."""
+    inputs: Mapping[str, Sequence[str | int]]
+    """Name of each input and its axes: a str names a symbolic one (`batch`, `sequence`), an int is fixed."""
+    outputs: Mapping[str, Sequence[str | int]]
+    """Name and axes of each output."""
+    example: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """A sample of the inputs: batch ≥ 2, length ≥ 8, one row padded."""
+    maximum: Mapping[str, int] = field(default_factory=dict)
+    """The largest value of a symbolic axis, such as the positions of the model."""
+
+
+class Model(Component):
+    """Base of models."""
+
+    kind: ClassVar[str] = "model"
+
+    def locate(self) -> Path | None:
+        """Give the folder of weights and preprocessor to start from, None for a fresh model.
+
+        Fetches nothing but what the recipe names. Raises PluginError where it is missing or unsafe.
+        """
+        return None
+
+    @abstractmethod
+    def preprocessor(self, start: Path | None, texts: Iterable[str]) -> Preprocessor:
+        """Load the preprocessor of `start`, or make a new one from cleaned training `texts`.
+
+        Only a model for which `learns_preprocessor` is true reads `texts`.
+        """
+
+    def learns_preprocessor(self) -> bool:
+        """Whether `preprocessor` is trained on the recipe's texts."""
+        return False
+
+    @abstractmethod
+    def build(self, start: Path | None, preprocessor: Preprocessor, heads: Mapping[str, HeadSpec]) -> Net:
+        """Build the net with one backbone and the named heads, with the weights of `start` where it has them."""
+
+    @abstractmethod
+    def graphs(self, net: Net, head: str) -> list[Graph]:
+        """Give the graphs to export for one head of the net."""

@@ -1,0 +1,44 @@
+"""Net: the live torch module of a stage. Imports torch; reached only when something is built."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+
+@dataclass(frozen=True)
+class Part:
+    """A named piece of a net: the only thing that freezing, layer-wise rates and re-initialising look at."""
+
+    name: str
+    depth: float
+    """0 at the input, 1 at the heads."""
+    kind: str
+    """`embeddings`, `layer` or `head`."""
+    module: torch.nn.Module
+
+
+class Net(torch.nn.Module):
+    """Base of nets: one backbone and named heads. Attributes are set by the model's `build`."""
+
+    new_heads: frozenset[str] = frozenset()
+    """Heads whose weights are freshly initialised."""
+
+    @abstractmethod
+    def forward(self, head: str, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Run backbone and one head; named outputs: `logits`, `start`, `end`, `embedding`, …"""
+
+    @abstractmethod
+    def parts(self) -> list[Part]:
+        """Give the parts, input first; each parameter lies in exactly one (shared ones in the first)."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the whole net so that the model's `build(folder, …)` restores it; fp32 safetensors, no pickle."""
+
+    def embed(self, **arrays: torch.Tensor) -> torch.Tensor | None:
+        """Give one vector per row [rows, width] for the linear-probe baseline, or None where that has no meaning."""
+        return None

@@ -1,0 +1,92 @@
+"""Objective: what is minimised on one stream of data."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from numpy.typing import NDArray
+
+from hft_core.components.base import Component, Settings
+from hft_core.components.model import Preprocessor
+from hft_core.components.reader import Columns
+from hft_core.components.task import Facts, HeadSpec, Roles, Task
+from hft_core.runtime.ragged import Arrays
+from hft_core.runtime.randomness import RowRandom
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Ramp(Settings):
+    """A weight that changes linearly over the stage."""
+
+    from_: float
+    """Weight at the first step."""
+    to: float
+    """Weight at the last step."""
+
+    model_config = {"alias_generator": lambda name: name.rstrip("_"), "populate_by_name": True}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What an objective's data is seen through: live objects, given by the engine."""
+
+    preprocessor: Preprocessor
+    roles: Roles
+    """Of the stream's own columns."""
+    task: Task | None = None
+    facts: Facts = field(default_factory=dict)
+
+
+@dataclass
+class Loss:
+    """A loss summed, not averaged: the loop divides by the count of the whole step."""
+
+    sum: torch.Tensor
+    """Scalar, float32."""
+    outputs: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """The head's named outputs, for techniques that read them."""
+
+
+class Objective(Component):
+    """Base of objectives."""
+
+    kind: ClassVar[str] = "objective"
+    gives: ClassVar[frozenset[str]] = frozenset()
+    """Keys of the statistics that its held-out rows give to metrics: language models {"nll", "tokens"}."""
+    needs_task: ClassVar[bool] = False
+    """Whether it trains a task's head on labelled rows."""
+
+    data: str | list[str]
+    """The data source or sources that it reads, by their names under `data`."""
+    task: str | None = None
+    """The task it serves, where a recipe has several."""
+    weight: float | Ramp = 1.0
+    """Factor of its loss; `{from: 0.3, to: 0.0}` changes it linearly over the stage."""
+
+    def head(self, stream: Stream) -> HeadSpec | None:
+        """Say which head it needs; None: the task's."""
+        return None
+
+    def encode(self, columns: Columns, stream: Stream) -> Arrays:
+        """Turn columns into arrays with one entry per training row; by default the task's encoding and targets."""
+        if stream.task is None:
+            raise TypeError(f"{type(self).__name__} has no task and does not override encode()")
+        arrays = stream.task.encode(columns, stream.preprocessor, stream.facts)
+        return arrays | stream.task.targets(columns, arrays, stream.facts)
+
+    def batch(self, arrays: Arrays, random: RowRandom, stream: Stream) -> dict[str, NDArray[Any]]:
+        """Make one padded batch of rows that were encoded; draws masks, pairs or negatives from `random`."""
+        return stream.preprocessor.pad(arrays)
+
+    @abstractmethod
+    def count(self, batch: Mapping[str, NDArray[Any]]) -> int:
+        """What the sum is divided by (rows, tokens, …): known before the first backward pass."""
+
+    @abstractmethod
+    def loss(self, net: Callable[..., dict[str, torch.Tensor]], batch: Mapping[str, torch.Tensor]) -> Loss:
+        """Compute the summed loss. `net(**inputs)` runs the backbone and this objective's head."""

@@ -1,0 +1,41 @@
+"""Optimizer: how parameters follow their gradients."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from hft_core.components.base import Component
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class ParamGroup:
+    """Parameters that are treated alike."""
+
+    names: list[str]
+    """Their names in the net."""
+    params: list[torch.nn.Parameter]
+    lr_scale: float = 1.0
+    """Factor of the learning rate."""
+    decay: bool = True
+    """Whether weight decay applies (not to biases and normalisation)."""
+
+
+class Optimizer(Component):
+    """Base of optimizers."""
+
+    kind: ClassVar[str] = "optimizer"
+
+    lr: float = Field(gt=0)
+    """The peak learning rate; the schedule and a group's scale multiply it."""
+
+    @abstractmethod
+    def build(self, groups: Sequence[ParamGroup]) -> torch.optim.Optimizer:
+        """Make the torch optimizer, one param group per group in the same order; the loop sets each `lr` before a step."""

@@ -1,0 +1,136 @@
+"""Task: what rows mean, what the head looks like, and how outputs become predictions. Imports no torch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from hft_core.components.base import Component
+from hft_core.components.reader import Columns
+from hft_core.runtime.ragged import Arrays
+
+if TYPE_CHECKING:
+    from hft_core.components.model import Preprocessor
+
+Facts = dict[str, Any]
+"""What a task learned from the training split: label map, lengths, thresholds. Plain JSON, stored in run and bundle."""
+
+Prediction = dict[str, Any]
+"""One prediction as a JSON object, such as ``{"label": …, "score": …, "scores": …}``."""
+
+Call = Callable[..., dict[str, Any]]
+"""``call(graph_name, **arrays) -> named numpy outputs``: torch in evaluation, onnxruntime in parity check and runtime."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which columns play which part; cleaners, augmenters and LM objectives read this."""
+
+    text: tuple[str, ...]
+    """Columns with text, in reading order."""
+    target: tuple[str, ...] = ()
+    """Columns with what is to be predicted."""
+    spans: tuple[str, ...] = ()
+    """Columns with character spans [[start, end, …], …] into the first text column; they move with its edits."""
+    protected: tuple[str, ...] = ()
+    """Those of `spans` whose stretches no augmenter may touch."""
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """The head that a task or objective asks for; the model builds it."""
+
+    name: str
+    """A stock head's name: `sequence-classification`, `masked-lm`, `causal-lm`, …"""
+    size: int | None = None
+    """Number of outputs; None where the head's own default serves (language models: the vocabulary)."""
+    labels: tuple[str, ...] = ()
+    """Names of the outputs, written into the model's configuration."""
+    settle: float = 0.0
+    """If the head is new: the share of the stage's steps (at most 100 steps) in which it is trained alone."""
+
+
+class Task(Component):
+    """Base of tasks.
+
+    What runs at predict time stands in the module `runtime` (numpy, tokenizers and the standard library
+    only): ``encode(settings, columns, preprocessor, facts)``, ``decode(settings, columns, arrays, outputs,
+    facts)`` and, where one call of one graph is not enough, ``predict(settings, call, arrays, facts)``.
+    """
+
+    kind: ClassVar[str] = "task"
+    objective: ClassVar[str]
+    """The type that ``{type: task}`` stands for."""
+    runtime: ClassVar[str]
+    """The module with what runs at predict time; named in the bundle."""
+    gives: ClassVar[frozenset[str]]
+    """Keys of a prediction, such as {"label", "scores"}; a metric says which it needs."""
+    default_metrics: ClassVar[tuple[dict[str, Any], ...]] = ()
+    """Metrics of a recipe that names none; the first one chooses the best checkpoint."""
+    classes: ClassVar[bool] = False
+    """Whether each row has one label out of a set: the baselines apply, and a split is stratified by it."""
+
+    def bind(self, sample: Columns) -> Self:
+        """Give a copy whose columns are settled, from a sample of rows. Raises DataError where one is missing."""
+        return self
+
+    @abstractmethod
+    def roles(self) -> Roles:
+        """Say which columns play which part (of a bound task)."""
+
+    @abstractmethod
+    def refusals(self, columns: Columns) -> list[str | None]:
+        """For each row of a labelled split: None, or why it cannot be used (it goes to the quarantine)."""
+
+    @abstractmethod
+    def learn(self, train: Iterable[Columns]) -> Facts:
+        """Learn label map and other facts from the training split. Raises DataError, for example for one class only."""
+
+    def settings(self) -> dict[str, Any]:
+        """Give the fields as plain JSON, as the runtime module gets them."""
+        return self.model_dump(mode="json", exclude={"name", "when", "type"})
+
+    def encode(self, columns: Columns, preprocessor: Preprocessor, facts: Facts) -> Arrays:
+        """Turn columns into arrays, one entry per row (or window); ``row`` int64 says which row each came from.
+
+        Pure. Targets are added by `targets`.
+        """
+        arrays: Arrays = import_module(self.runtime).encode(self.settings(), columns, preprocessor, facts)
+        return arrays
+
+    @abstractmethod
+    def targets(self, columns: Columns, arrays: Arrays, facts: Facts) -> Arrays:
+        """Give the arrays that the objective needs besides `encode`'s, one entry per entry of `arrays`.
+
+        Raises DataError for a target that the training split lacks.
+        """
+
+    @abstractmethod
+    def head(self, facts: Facts) -> HeadSpec:
+        """Say which head the task needs."""
+
+    def predict(self, call: Call, arrays: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+        """Run the model on one padded batch; named numpy outputs, one entry per entry of the batch."""
+        module = import_module(self.runtime)
+        outputs: dict[str, Any] = (
+            module.predict(self.settings(), call, arrays, facts) if hasattr(module, "predict") else call("model", **arrays)
+        )
+        return outputs
+
+    def decode(self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts) -> list[Prediction]:
+        """Turn outputs into one prediction per row of `columns`."""
+        predictions: list[Prediction] = import_module(self.runtime).decode(
+            self.settings(), columns, arrays, outputs, facts
+        )
+        return predictions
+
+    @abstractmethod
+    def truths(self, columns: Columns, facts: Facts) -> list[Prediction]:
+        """Give the target of each row in the form of a prediction, for the metrics."""
+
+    def tune(self, columns: Columns, predictions: list[Prediction], facts: Facts) -> Facts:
+        """Adjust facts (thresholds, temperature) on the validation split with the best model; by default unchanged."""
+        return facts

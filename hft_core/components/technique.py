@@ -1,0 +1,54 @@
+"""Technique: a change of parameters, loss or weights, orthogonal to task and model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from hft_core.components.base import Component
+from hft_core.components.objective import Loss
+from hft_core.components.optimizer import ParamGroup
+
+if TYPE_CHECKING:
+    from hft_core.components.net import Net
+
+
+class Technique(Component):
+    """Base of techniques; the first one listed is the innermost. Each method's default changes nothing.
+
+    State lives in the object that `prepare` returns, not in the (frozen) component.
+    """
+
+    kind: ClassVar[str] = "technique"
+
+    on: list[str] | None = Field(default=None, min_length=1)
+    """Names of the objectives whose loss it changes; default: those that train a task."""
+
+    def prepare(self, net: Net) -> Any:
+        """Change the net before training and give the technique's state (anything; None where there is none)."""
+        return None
+
+    def groups(self, net: Net, groups: list[ParamGroup]) -> list[ParamGroup]:
+        """Rearrange the optimizer's parameter groups."""
+        return groups
+
+    def loss(self, compute: Callable[..., Loss], batch: dict[str, Any], state: Any) -> Loss:
+        """Compute the loss, by default ``compute(batch)``; may call it more than once."""
+        return compute(batch)
+
+    def after_step(self, net: Net, state: Any, step: int) -> None:
+        """Act after the optimizer's step."""
+
+    def averaged(self, net: Net, state: Any) -> AbstractContextManager[None]:
+        """Give a context in which the net has the weights that evaluation, `best` and the stage's end see."""
+        return nullcontext()
+
+    def tensors(self, state: Any) -> dict[str, Any]:
+        """Give the state's tensors for the checkpoint."""
+        return {}
+
+    def load(self, state: Any, tensors: dict[str, Any]) -> None:
+        """Restore the state from a checkpoint's tensors, in place."""

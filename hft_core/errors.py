@@ -1,0 +1,67 @@
+"""Errors that a user can act on, each with the exit code of its family.
+
+Every message says where it happened, what was found, and what to do. The command line prints
+the message without a traceback and exits with ``exit_code``; ``hft_core.run`` raises the error.
+"""
+
+from __future__ import annotations
+
+
+class HftError(Exception):
+    """Base of all errors that hft raises on purpose; itself an internal error (70)."""
+
+    exit_code = 70
+
+
+class RecipeError(HftError):
+    """The recipe, or a command-line option, is wrong."""
+
+    exit_code = 2
+
+
+class DataError(HftError):
+    """The data cannot be read or does not fit the task."""
+
+    exit_code = 3
+
+
+class PluginError(HftError):
+    """A plugin or a model refused: missing, broken, clashing, or without what the recipe needs."""
+
+    exit_code = 4
+
+
+class NonFiniteError(HftError):
+    """A loss or gradient is infinite or not a number."""
+
+    exit_code = 5
+
+
+class OutOfMemoryError(HftError):
+    """A step does not fit into memory."""
+
+    exit_code = 6
+
+
+class DiskError(HftError):
+    """An output folder is full or cannot be written."""
+
+    exit_code = 7
+
+
+class LockedError(HftError):
+    """Another process holds what this one needs."""
+
+    exit_code = 8
+
+
+class DamagedError(HftError):
+    """A stored artefact or a bundle does not match its checksums, or a verification failed."""
+
+    exit_code = 9
+
+
+class Interrupted(HftError):
+    """The run was asked to stop; the same command continues it."""
+
+    exit_code = 75

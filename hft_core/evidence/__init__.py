@@ -1,0 +1,1 @@
+"""Evidence: intervals of figures, and the baselines that every report shows."""

@@ -1,0 +1,164 @@
+"""Checks that concern several entries of a recipe at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from hft_core.components import Metric
+from hft_core.errors import DataError, RecipeError
+from hft_core.recipe.model import Recipe, Stage, TaskObjective
+from hft_core.recipe.yaml import Location
+
+if TYPE_CHECKING:
+    from hft_core.recipe.load import LoadedRecipe
+
+
+def check(loaded: LoadedRecipe) -> None:
+    """Raise RecipeError naming every inconsistency, or DataError for input files that do not exist."""
+    recipe = loaded.recipe
+    problems = [
+        *_gates(recipe, ()),
+        *_tasks(recipe),
+        *_sources(recipe),
+        *_stage_names(recipe),
+        *_metrics(recipe),
+    ]
+    if problems:
+        raise RecipeError("\n".join(f"{_where(loaded, location)}: {text}" for location, text in problems))
+    missing = [(location, path) for location, path in input_paths(recipe, ()) if not path.exists()]
+    if missing:
+        raise DataError(
+            "\n".join(f"{_where(loaded, location)}: there is no file {path}{_near(path)}" for location, path in missing)
+        )
+
+
+Problem = tuple[Location, str]
+
+
+def _where(loaded: LoadedRecipe, location: Location) -> str:
+    written = next((location[:n] for n in range(len(location), 0, -1) if location[:n] in loaded.lines), None)
+    line = f", line {loaded.lines[written]}" if written else ""
+    return f"{loaded.where}{line}, {'.'.join(map(str, location))}"
+
+
+def _near(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" (its folder {path.parent} does not exist either)"
+    near = get_close_matches(path.name, [item.name for item in path.parent.iterdir()], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def entries(settings: BaseModel, location: Location) -> Iterator[tuple[Location, Any]]:
+    """Walk through the recipe: every setting with its location as written."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        # Sources stand directly under `data`.
+        here = location if name == "sources" and location == ("data",) else (*location, field.alias or name)
+        yield from _values(value, here)
+
+
+def _values(value: Any, location: Location) -> Iterator[tuple[Location, Any]]:
+    yield location, value
+    if isinstance(value, BaseModel):
+        yield from entries(value, location)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _values(item, (*location, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _values(item, (*location, index))
+
+
+def input_paths(recipe: Recipe, location: Location) -> Iterator[tuple[Location, Path]]:
+    """Every file or folder that a setting names; the model's source is checked when it is located."""
+    for place, value in entries(recipe, location):
+        if isinstance(value, Path) and place != ("model", "source"):
+            yield place, value
+
+
+def _gates(recipe: Recipe, location: Location) -> Iterator[Problem]:
+    for place, value in entries(recipe, location):
+        if place and place[-1] == "when" and value is not None:
+            yield place, "`when: helps` needs the evidence gate, which this version of hft does not have; remove it"
+
+
+def _tasks(recipe: Recipe) -> Iterator[Problem]:
+    for index, stage in enumerate(recipe.stages):
+        trains_task = any(objective.needs_task for objective in stage.objectives)
+        if stage.stage == "finetune" and recipe.task is None:
+            yield ("stages", index), "a finetune stage needs a `task`"
+        elif stage.stage == "finetune" and not trains_task:
+            yield ("stages", index), "a finetune stage needs an objective that trains the task, such as {type: task, data: train}"
+        elif stage.stage == "pretrain" and trains_task:
+            yield ("stages", index), "a pretrain stage has language-modelling objectives only; make it a finetune stage"
+    if recipe.task is not None and "train" not in recipe.data.sources:
+        yield ("data",), f"the task needs a source `train`; there are {', '.join(recipe.data.sources) or 'none'}"
+    if recipe.task is None and recipe.export:
+        yield ("export",), "an export needs a `task`"
+
+
+def _sources(recipe: Recipe) -> Iterator[Problem]:
+    known = list(recipe.data.sources)
+    for index, stage in enumerate(recipe.stages):
+        for position, objective in enumerate(stage.objectives):
+            place = ("stages", index, "objectives", position, "data")
+            names = [objective.data] if isinstance(objective.data, str) else objective.data
+            for name in names:
+                if name not in known:
+                    near = get_close_matches(name, known, n=1)
+                    hint = f"; did you mean {near[0]!r}?" if near else ""
+                    yield place, f"there is no data source {name!r}{hint} Sources: {', '.join(known)}"
+                elif name in ("validation", "test"):
+                    yield place, f"training on {name!r} would make its figures worthless; it is for evaluation only"
+            if objective.needs_task and names != ["train"]:
+                yield place, "an objective of the task reads `train`, the only source whose rows have its labels"
+            if objective.task not in (None, "main"):
+                yield (*place[:-1], "task"), f"there is no task {objective.task!r}; a recipe with one `task` calls it main"
+            if isinstance(objective, TaskObjective) and recipe.task is None:
+                yield place[:-1], "{type: task} needs a `task`"
+    if recipe.data.split is not None and "validation" in recipe.data.sources:
+        yield ("data", "split"), "there is a `validation` source already; remove one of the two"
+
+
+def stage_name(stage: Stage, index: int) -> str:
+    """The stage's name, by default its kind and number."""
+    return stage.name or f"{stage.stage}-{index}"
+
+
+def _stage_names(recipe: Recipe) -> Iterator[Problem]:
+    counts = Counter(stage_name(stage, index) for index, stage in enumerate(recipe.stages))
+    for name, count in counts.items():
+        if count > 1:
+            yield ("stages",), f"{count} stages are called {name!r}; names must differ"
+
+
+def _metrics(recipe: Recipe) -> Iterator[Problem]:
+    available: list[frozenset[str]] = [recipe.task.gives] if recipe.task else []
+    available += [objective.gives for stage in recipe.stages for objective in stage.objectives if objective.gives]
+    for index, metric in enumerate(recipe.evaluate.metrics):
+        if not any(metric.needs <= given for given in available):
+            yield (
+                ("evaluate", "metrics", index),
+                f"nothing in this recipe gives what {metric.type_name()!r} needs ({', '.join(sorted(metric.needs))})",
+            )
+    best = recipe.evaluate.best
+    names = [metric.type_name() for metric in recipe.evaluate.metrics]
+    if best and names and best.removeprefix("main.") not in names:
+        near = get_close_matches(best, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        yield ("evaluate", "best"), f"{best!r} is not among the metrics ({', '.join(names)}){hint}"
+    elif best and not names and recipe.task:
+        usual = [metric["type"] for metric in recipe.task.default_metrics]
+        if best not in usual:
+            yield ("evaluate", "best"), f"{best!r} is not among the task's usual metrics ({', '.join(usual)}); list `metrics`"
+
+
+def task_metrics(recipe: Recipe, metrics: list[Metric]) -> list[Metric]:
+    """Those metrics that apply to the task's predictions."""
+    return [metric for metric in metrics if recipe.task is not None and metric.needs <= recipe.task.gives]

@@ -1,0 +1,91 @@
+"""Loads a recipe: read, override, validate, and check what only the whole can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hft_core.components import Settings
+from hft_core.errors import RecipeError
+from hft_core.recipe.check import check
+from hft_core.recipe.messages import messages
+from hft_core.recipe.model import Recipe, TaskObjective
+from hft_core.recipe.narrow import narrow
+from hft_core.recipe.overrides import apply_overrides
+from hft_core.recipe.yaml import Location, read_yaml
+from hft_core.registry import Registry
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A valid recipe with where it came from."""
+
+    recipe: Recipe
+    raw: dict[str, Any]
+    """The plain values as written, overrides applied."""
+    folder: Path
+    """Where relative paths start."""
+    where: str
+    """The file's name, or `recipe` for a dict."""
+    lines: dict[Location, int] = field(default_factory=dict)
+
+
+def load_recipe(
+    source: Path | str | Mapping[str, Any], registry: Registry, overrides: Iterable[str] = (), folder: Path | None = None
+) -> LoadedRecipe:
+    """Load and check a recipe from a file or a dict. Raises RecipeError with all mistakes that were found."""
+    lines: dict[Location, int] = {}
+    if isinstance(source, Mapping):
+        raw: Any = _plain(source)
+        where, folder = "recipe", folder or Path.cwd()
+    else:
+        path = Path(source)
+        raw, lines = read_yaml(path)
+        where, folder = str(source), path.absolute().parent
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{where}: a recipe is a set of keys (name, data, task, model, stages), found {raw!r:.60}")
+    apply_overrides(raw, overrides)
+    model = narrow(registry)
+    try:
+        recipe = model.model_validate(raw, context={"folder": folder})
+    except ValidationError as error:
+        found = messages(error, raw, lines, model, registry)
+        raise RecipeError("\n".join(f"{where}, {message}" for message in found)) from None
+    recipe = _with_task_objectives(recipe, registry)
+    loaded = LoadedRecipe(recipe, raw, folder, where, lines)
+    check(loaded)
+    return loaded
+
+
+def _plain(value: Any) -> Any:
+    """Copy nested values so that overrides do not change the caller's; paths become text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Settings):
+        return value.model_dump(mode="json", exclude_unset=True)
+    return str(value) if isinstance(value, Path) else value
+
+
+def _with_task_objectives(recipe: Recipe, registry: Registry) -> Recipe:
+    """Put the task's own objective in place of each ``{type: task}``."""
+    if recipe.task is None:
+        return recipe
+    own = registry.classes("objective").get(recipe.task.objective)
+    stages = []
+    for stage in recipe.stages:
+        objectives = list(stage.objectives)
+        for index, objective in enumerate(objectives):
+            if not isinstance(objective, TaskObjective):
+                continue
+            if own is None:
+                raise RecipeError(registry.explain_missing("objective", recipe.task.objective))
+            fields = objective.model_dump(exclude_unset=True, by_alias=True) | {"type": own.type_name()}
+            objectives[index] = own.model_validate(fields)
+        stages.append(stage.model_copy(update={"objectives": objectives}))
+    return recipe.model_copy(update={"stages": stages})

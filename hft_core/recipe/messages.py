@@ -1,0 +1,142 @@
+"""Turns validation errors into sentences: which line, what was given, what exists, the nearest name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from hft_core.recipe.narrow import _OneOf
+from hft_core.recipe.yaml import Location
+from hft_core.registry import Registry
+
+
+def messages(
+    error: ValidationError, raw: Any, lines: dict[Location, int], model: type[BaseModel], registry: Registry
+) -> list[str]:
+    """Give one sentence per mistake, each beginning with its place."""
+    result = []
+    for item in _worth_telling(error):
+        location, models = _walk(item["loc"], raw, model)
+        place = _place(location, lines)
+        result.append(f"{place}: {_sentence(item, location, models, registry)}")
+    return list(dict.fromkeys(result))
+
+
+def _worth_telling(error: ValidationError) -> Iterator[Any]:
+    """Drop, for a field that takes several forms, complaints about forms that the value does not have."""
+    items = error.errors()
+    for item in items:
+        wrong_form = item["type"] in ("string_type", "path_type", "model_type", "float_type", "list_type", "int_type")
+        parent = item["loc"][:-1]
+        siblings = [other for other in items if other is not item and other["loc"][: len(parent)] == parent]
+        if wrong_form and parent and any(len(other["loc"]) > len(item["loc"]) for other in siblings):
+            continue
+        yield item
+
+
+def _walk(loc: tuple[Any, ...], raw: Any, model: type[BaseModel]) -> tuple[Location, list[Any]]:
+    """Follow an error's location through the recipe; gives the written path and the annotations met on it.
+
+    Locations name, besides keys, the branches of unions and inner field names, which the recipe does not have.
+    """
+    path: list[str | int] = []
+    current, annotation = raw, model
+    seen: list[Any] = [model]
+    for position, step in enumerate(loc):
+        annotation = _step(annotation, step)
+        seen.append(annotation)
+        inside = (isinstance(current, dict) and step in current) or (
+            isinstance(current, list) and isinstance(step, int) and step < len(current)
+        )
+        if inside:
+            current = current[step]
+            path.append(step)
+        elif position == len(loc) - 1 and isinstance(step, str) and isinstance(current, dict):
+            path.append(step)  # a missing key
+    return tuple(path), seen
+
+
+def _step(annotation: Any, step: Any) -> Any:
+    """The annotation behind one step of a location: a union's branch by its tag or class name, or a field."""
+    parts = list(_parts(annotation))
+    models = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
+    for part in parts:
+        if isinstance(part, _OneOf) and step in part.choices:
+            return part.choices[step]
+    for model in models:
+        if model.__name__ == step:
+            return model
+    for model in models:
+        for name, field in model.model_fields.items():
+            if step in (name, field.alias):
+                return _with_metadata(field)
+    return annotation
+
+
+def _with_metadata(field: Any) -> Any:
+    return (field.annotation, *field.metadata)
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """An annotation, what it is made of, and its metadata."""
+    if isinstance(annotation, tuple):
+        for item in annotation:
+            yield from _parts(item)
+        return
+    yield annotation
+    for argument in get_args(annotation):
+        yield from _parts(argument)
+    yield from getattr(annotation, "__metadata__", ())
+
+
+def _place(location: Location, lines: dict[Location, int]) -> str:
+    """The line of the nearest entry that is written, and the path."""
+    for length in range(len(location), -1, -1):
+        if location[:length] in lines:
+            line = f"line {lines[location[:length]]}"
+            break
+    else:
+        line = ""
+    path = ".".join(map(str, location))
+    return ", ".join(filter(None, (line, path))) or "recipe"
+
+
+def _sentence(item: Any, location: Location, models: list[Any], registry: Registry) -> str:
+    kind = item["type"]
+    given = repr(item["input"])
+    given = given if len(given) < 60 else given[:57] + "…"
+    if kind == "extra_forbidden":
+        known = _fields(models)
+        near = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"unknown key {location[-1]!r}{hint} Known here: {', '.join(known)}."
+    if kind == "missing":
+        return f"{location[-1]!r} is missing"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        one_of = next(part for model in reversed(models) for part in _parts(model) if isinstance(part, _OneOf))
+        if kind == "union_tag_not_found":
+            if not isinstance(item["input"], dict):
+                return f"a {one_of.kind} is written as {{type: …}}, found {given}"
+            return f"'type' is missing; a {one_of.kind} is one of {', '.join(one_of.choices)}"
+        tag = item["ctx"]["tag"]
+        if tag in one_of.choices:
+            return item["msg"]
+        return registry.explain_missing(one_of.kind, tag)
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"expected settings like {{key: value}}, found {given}"
+    if kind == "value_error":
+        return str(item["ctx"]["error"])
+    return f"{item['msg']} (found {given})"
+
+
+def _fields(models: list[Any]) -> list[str]:
+    """The keys that the innermost settings on the way accept."""
+    for model in reversed(models):
+        for part in _parts(model):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                names = [field.alias or name for name, field in part.model_fields.items()]
+                return [name for name in names if name not in ("sources",)]
+    return []

@@ -1,0 +1,169 @@
+"""The recipe's static model, typed for the core; `narrow` fits it to what is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
+
+from hft_core.components import (
+    Augmenter,
+    Cleaner,
+    Exporter,
+    Loss,
+    Metric,
+    Model,
+    Objective,
+    Optimizer,
+    Reader,
+    Schedule,
+    Settings,
+    Task,
+    Technique,
+)
+
+
+class Split(Settings):
+    """Shares of the training source that are set aside by a hash of each text; copies of a text stay together."""
+
+    validation: float = Field(default=0.1, gt=0, lt=0.9)
+    """Share of rows for validation."""
+    test: float | None = Field(default=None, gt=0, lt=0.9)
+    """Share of rows for the test, where there is no test source."""
+
+
+class Data(Settings):
+    """Data sources by name: `train`, `validation` and `test` belong to the task, others (`corpus`, …) are yours."""
+
+    sources: dict[str, Reader] = Field(default_factory=dict)
+    """A recipe writes the sources directly under `data`."""
+    split: Split | None = None
+    """How to split `train` where it has no `validation` beside it; default: 10 % for validation."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_sources(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        own = {"split"} & set(value)
+        return {key: value[key] for key in own} | {"sources": {key: value[key] for key in value if key not in own}}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe the form that a recipe has: sources directly under `data`."""
+        described = handler.resolve_ref_schema(handler(schema))
+        sources = described["properties"].pop("sources", {})
+        described["additionalProperties"] = sources.get("additionalProperties", True)
+        return described
+
+
+class Prepare(Settings):
+    """What happens to the data before anything is trained."""
+
+    clean: list[Cleaner] = Field(default_factory=list)
+    """Cleaners in order: text repairs apply to every split and at predict time, row filters to the training split."""
+    augment: list[Augmenter] = Field(default_factory=list)
+    """Augmenters of the training split; each makes its own copies."""
+
+
+class TaskObjective(Objective):
+    """The task's own objective with its default settings; write that objective's type to change them."""
+
+    type: Literal["task"]
+
+    needs_task: ClassVar[bool] = True
+
+    def count(self, batch: Mapping[str, Any]) -> int:
+        """Never reached: loading a recipe puts the task's objective in place of this one."""
+        raise AssertionError
+
+    def loss(self, net: Any, batch: Mapping[str, Any]) -> Loss:
+        """Never reached: loading a recipe puts the task's objective in place of this one."""
+        raise AssertionError
+
+
+class Stage(Settings):
+    """One step of training."""
+
+    stage: Literal["pretrain", "finetune"]
+    """`pretrain`: language modelling on text, the best epoch by held-out loss. `finetune`: the task, the best by its metric."""
+    name: str | None = None
+    """A name for logs and reports; default: its kind and number."""
+    when: Literal["helps"] | None = None
+    """`helps`: keep this stage only if evidence says that it helps."""
+    objectives: list[Objective] = Field(min_length=1)
+    """What is minimised, each on its own stream of data; the first one sets the length of an epoch."""
+    epochs: float = Field(default=10, gt=0, le=10_000)
+    """Passes over the first objective's data (default 10; 5 for pretrain)."""
+    batch_size: int = Field(default=32, ge=1)
+    """Rows per optimizer step, over all micro-batches and processes."""
+    micro_batch: int | None = Field(default=None, ge=1)
+    """Rows per forward pass; a smaller one saves memory and gives the same update. Default: the batch size."""
+    optimizer: Optimizer
+    """Default: adamw, with lr 5e-5 (finetune) or 1e-4 (pretrain)."""
+    schedule: Schedule
+    """Default: linear with 10 % warm-up."""
+    techniques: list[Technique] = Field(default_factory=list)
+    """Changes of parameters, loss or weights; the first one is innermost."""
+    clip: float | None = Field(default=1.0, gt=0)
+    """Largest norm of the gradient; null switches clipping off."""
+    checkpoint_minutes: float = Field(default=5, ge=0)
+    """Minutes between checkpoints that a killed run continues from; 0 writes one after every step."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_kind(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        pretrain = value.get("stage") == "pretrain"
+        defaults: dict[str, Any] = {
+            "epochs": 5 if pretrain else 10,
+            "optimizer": {"type": "adamw", "lr": 1e-4 if pretrain else 5e-5},
+            "schedule": {"type": "linear", "warmup": 0.1},
+        }
+        return defaults | dict(value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Optimizer and schedule have defaults that depend on the kind of stage."""
+        described = handler.resolve_ref_schema(handler(schema))
+        described["required"] = [name for name in described["required"] if name not in ("optimizer", "schedule")]
+        return described
+
+
+class Evaluate(Settings):
+    """How the result is measured."""
+
+    metrics: list[Metric] = Field(default_factory=list)
+    """Default: the task's usual metrics."""
+    best: str | None = None
+    """The metric that chooses the best checkpoint and the seed that ships; default: the first one."""
+    seeds: int = Field(default=1, ge=1, le=100)
+    """How many times the finetune stages run, each with another seed; the best on validation ships."""
+
+
+class Recipe(Settings):
+    """A whole run: from raw files to a verified bundle."""
+
+    name: str = Field(pattern=r"^[\w][\w.\-]{0,80}$")
+    """Name of the run and its folder."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Where all random numbers start."""
+    data: Data
+    """The data sources."""
+    task: Task | None = None
+    """What the rows mean; may be left out when every stage is `pretrain`."""
+    model: Model
+    """The backbone."""
+    prepare: Prepare = Field(default_factory=Prepare)
+    """Cleaning and augmentation."""
+    stages: list[Stage] = Field(min_length=1)
+    """Training, in order; each stage starts from the best of the one before."""
+    evaluate: Evaluate = Field(default_factory=Evaluate)
+    """Metrics and seeds."""
+    export: list[Exporter] = Field(default_factory=list)
+    """What is made of the finished model."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of training; auto takes bf16 where the hardware has instructions for it. Weights and evaluation are fp32."""

@@ -1,0 +1,93 @@
+"""Fits the recipe's static model to what is installed.
+
+Wherever a field is typed with a base class (`Task`, `list[Cleaner]`, …), the narrowed model accepts
+exactly the installed classes of that kind, told apart by `type`; components with component fields are
+narrowed too. One model thus validates, gives the JSON Schema and the documentation.
+"""
+
+from __future__ import annotations
+
+from types import GenericAlias, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, create_model
+from pydantic_core import CoreSchema, core_schema
+
+from hft_core.components import KINDS, Component
+from hft_core.recipe.model import Recipe, TaskObjective
+from hft_core.registry import Registry
+
+_BASES = {base: kind for kind, base in KINDS.items()}
+
+
+class _OneOf:
+    """Annotation: exactly one of the classes of a kind, by `type`. The classes are filled in before schemas are built."""
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self.choices: dict[str, type[BaseModel]] = {}
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        choices: dict[Any, CoreSchema] = {
+            name: handler.generate_schema(model) for name, model in self.choices.items()
+        }
+        if not choices:  # no plugin offers this kind; any use of it is an error that names the kind
+            choices = {"": core_schema.none_schema()}
+        return core_schema.tagged_union_schema(choices, discriminator="type", metadata={"kind": self.kind})
+
+
+def narrow(registry: Registry) -> type[Recipe]:
+    """Make the Recipe model of an installation."""
+    narrowing = _Narrowing(registry)
+    recipe = narrowing.model(Recipe)
+    for kind, one_of in narrowing.kinds.items():
+        classes: dict[str, type[BaseModel]] = dict(registry.classes(kind))
+        if kind == TaskObjective.kind:
+            classes["task"] = TaskObjective
+        one_of.choices = {name: narrowing.model(model) for name, model in classes.items()}
+    recipe.model_rebuild(force=True)
+    assert issubclass(recipe, Recipe)
+    return recipe
+
+
+class _Narrowing:
+    def __init__(self, registry: Registry):
+        self.registry = registry
+        self.kinds = {kind: _OneOf(kind) for kind in KINDS}
+        self._models: dict[type[BaseModel], type[BaseModel]] = {}
+
+    def model(self, model: type[BaseModel]) -> type[BaseModel]:
+        """Give the narrowed subclass of a model, or the model itself where it has no component field."""
+        if model in self._models:
+            return self._models[model]
+        self._models[model] = model  # ends recursion of models that contain themselves
+        changed: dict[str, Any] = {}
+        for name, field in model.model_fields.items():
+            annotation = self._annotation(field.annotation)
+            if annotation is not field.annotation:
+                changed[name] = (annotation, field)
+        if changed:
+            # Schemas are built at the end, when all choices are known.
+            deferred = type(model.__name__, (model,), {"model_config": ConfigDict(defer_build=True), **_identity(model)})
+            self._models[model] = create_model(
+                model.__name__, __base__=deferred, __doc__=model.__doc__, __module__=model.__module__, **changed
+            )
+        return self._models[model]
+
+    def _annotation(self, annotation: Any) -> Any:
+        if isinstance(annotation, type) and not isinstance(annotation, GenericAlias):
+            if annotation in _BASES:
+                return Annotated[annotation, self.kinds[_BASES[annotation]]]
+            if issubclass(annotation, BaseModel) and not issubclass(annotation, Component):
+                return self.model(annotation)
+            return annotation
+        arguments = get_args(annotation)
+        narrowed = tuple(self._annotation(argument) for argument in arguments)
+        if all(new is old for new, old in zip(narrowed, arguments, strict=True)):
+            return annotation
+        origin = get_origin(annotation)
+        return Union[narrowed] if origin in (Union, UnionType) else origin[narrowed]  # noqa: UP007  # built at run time
+
+
+def _identity(model: type[BaseModel]) -> dict[str, Any]:
+    return {"__module__": model.__module__, "__doc__": model.__doc__}

@@ -1,0 +1,146 @@
+"""The plugin loader: entry points → drop disabled names → sort → load one by one → check → file each class.
+
+A plugin that fails is filed with its reason and keeps nobody from working; only a recipe that needs
+it fails. ``HFT_STRICT=1`` makes any problem an error. Nothing is loaded from the working folder
+unless its file is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+import pluggy
+
+from hft_core import hookspecs
+from hft_core.components import KINDS, Component
+from hft_core.errors import PluginError
+from hft_core.registry.registry import Plugin, Registry
+
+GROUP = "hft"
+_HOOKS = {f"register_{kind}s": kind for kind in KINDS}
+
+
+def load_registry(files: Iterable[Path] = (), strict: bool | None = None) -> Registry:
+    """Load all plugins that are installed and not disabled, and the named plugin files.
+
+    ``HFT_DISABLED_PLUGINS`` and ``HFT_ALLOWED_PLUGINS`` hold plugin or distribution names, separated by
+    commas; they are applied before anything is imported. Raises PluginError if `strict` (or HFT_STRICT=1).
+    """
+    disabled, allowed = _names("HFT_DISABLED_PLUGINS"), _names("HFT_ALLOWED_PLUGINS")
+    plugins = []
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, _distribution(point))):
+        names = {point.name, _distribution(point)}
+        plugin = Plugin(point.name, _distribution(point), point.dist.version if point.dist else "?")
+        if names & disabled or (allowed and not names & allowed):
+            plugin.problem = "disabled by " + ("HFT_DISABLED_PLUGINS" if names & disabled else "HFT_ALLOWED_PLUGINS")
+        else:
+            _fill(plugin, lambda point=point: importlib.import_module(point.module))  # type: ignore[misc]  # binds the loop variable
+        plugins.append(plugin)
+    for file in files:
+        plugins.append(_from_file(file))
+    strict = os.environ.get("HFT_STRICT") == "1" if strict is None else strict
+    broken = [plugin for plugin in plugins if plugin.problem and not plugin.problem.startswith("disabled")]
+    if strict and broken:
+        raise PluginError("\n".join(f"plugin {plugin.title} cannot be used: {plugin.problem}" for plugin in broken))
+    return Registry(plugins)
+
+
+def _names(variable: str) -> set[str]:
+    return {name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()}
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "?"
+
+
+def _from_file(file: Path) -> Plugin:
+    file = file.absolute()
+    if not file.is_file():
+        raise PluginError(f"--plugin: there is no file {file}")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    plugin = Plugin(file.stem, "file", digest)
+    # The name holds the content, so that an edited file is a new module.
+    _fill(plugin, lambda: _import_file(f"hft_plugin_file_{file.stem}_{digest}", file))
+    return plugin
+
+
+def _import_file(name: str, file: Path) -> ModuleType:
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _fill(plugin: Plugin, load: object) -> None:
+    """Import a plugin and file its classes, or why that is not possible."""
+    try:
+        module: ModuleType = load()  # type: ignore[operator]  # a callable without arguments
+        plugin.components = _offered(module)
+        plugin.source = _source(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may even call sys.exit; the others must still work
+        reason = f"{type(error).__name__}: {error}" if not isinstance(error, _Refused) else str(error)
+        plugin.problem = reason
+        plugin.components = []
+
+
+class _Refused(Exception):
+    """A plugin that breaks the rules; the message says which."""
+
+
+def _offered(module: ModuleType) -> list[type[Component]]:
+    """Call the module's hooks and check what they offer."""
+    manager = pluggy.PluginManager("hft")
+    manager.add_hookspecs(hookspecs)
+    manager.register(module)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise _Refused(f"it implements an unknown hook; known: {', '.join(_HOOKS)} ({error})") from error
+    components: list[type[Component]] = []
+    for hook, kind in _HOOKS.items():
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            offered = implementation.function()
+            if not isinstance(offered, (list, tuple)):
+                raise _Refused(f"{hook}() returned {type(offered).__name__}, not a list of classes")
+            for component in offered:
+                _check(component, hook, kind)
+            components += offered
+    return components
+
+
+def _check(component: object, hook: str, kind: str) -> None:
+    base = KINDS[kind]
+    if not (isinstance(component, type) and issubclass(component, base)):
+        raise _Refused(f"{hook}() offers {component!r}, which is not a subclass of {base.__name__}")
+    if "type" not in component.model_fields:
+        raise _Refused(f'{hook}() offers {component.__name__}, which does not declare `type: Literal["its-name"]`')
+    if missing := sorted(getattr(component, "__abstractmethods__", ())):
+        raise _Refused(f"{component.__name__} lacks {', '.join(missing)}")
+
+
+def _source(module: ModuleType) -> Path | None:
+    """What is hashed for a plugin: the folder of its module inside a package, else its one file."""
+    if not module.__file__:
+        return None
+    file = Path(module.__file__)
+    inside_package = "." in module.__name__ or file.name == "__init__.py"
+    return file.parent if inside_package else file

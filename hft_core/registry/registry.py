@@ -1,0 +1,67 @@
+"""What is installed: plugins, and the component classes that they offer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from hft_core.components import KINDS, Component
+
+
+@dataclass
+class Plugin:
+    """One plugin, loaded or not."""
+
+    name: str
+    """The entry point's name, or the file's stem."""
+    distribution: str
+    """The distribution it comes from; `file` for one given with --plugin."""
+    version: str
+    source: Path | None = None
+    """Its source for the store's keys: the folder of its module, or its file."""
+    components: list[type[Component]] = field(default_factory=list)
+    problem: str = ""
+    """Why it is not loaded, empty if it is."""
+
+    @property
+    def title(self) -> str:
+        """Name, distribution and version for messages."""
+        return f"{self.name} ({self.distribution} {self.version})"
+
+
+class Registry:
+    """Component classes by kind and type, with the plugin of each."""
+
+    def __init__(self, plugins: list[Plugin]):
+        self.plugins = plugins
+        self._offers: dict[str, dict[str, list[tuple[type[Component], Plugin]]]] = {kind: {} for kind in KINDS}
+        for plugin in plugins:
+            for component in plugin.components:
+                offers = self._offers[component.kind].setdefault(component.type_name(), [])
+                offers.append((component, plugin))
+
+    def classes(self, kind: str) -> dict[str, type[Component]]:
+        """The usable classes of a kind by type; a type that two plugins offer is not usable."""
+        return {name: offers[0][0] for name, offers in sorted(self._offers[kind].items()) if len(offers) == 1}
+
+    def plugin_of(self, component: type[Component]) -> Plugin:
+        """The plugin that offers a class."""
+        return self._offers[component.kind][component.type_name()][0][1]
+
+    def explain_missing(self, kind: str, name: object) -> str:
+        """Say why a type cannot be used, and what can."""
+        offers = self._offers[kind].get(str(name), [])
+        if len(offers) > 1:
+            plugins = [plugin for _, plugin in offers]
+            return (
+                f"{kind} {name!r} is offered by two plugins, {' and '.join(plugin.title for plugin in plugins)}; "
+                f"disable one: HFT_DISABLED_PLUGINS={plugins[-1].distribution} (or its plugin name {plugins[-1].name})"
+            )
+        known = list(self.classes(kind))
+        near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+        message = f"there is no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        message += f" Installed: {', '.join(known) or 'none'}."
+        if broken := [plugin for plugin in self.plugins if plugin.problem]:
+            message += " Not loaded: " + "; ".join(f"{plugin.title}: {plugin.problem}" for plugin in broken) + "."
+        return message

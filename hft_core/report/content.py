@@ -1,0 +1,192 @@
+"""What a report says: the shape of report.json, which `render` and `render_card` take as it is.
+
+Everything is plain JSON. All keys are required; where a run has nothing to say, a list or dict is empty
+and the keys typed ``| None`` are None. Texts are data: whoever shows them escapes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+FORMAT = 1
+"""Version of this shape; goes up when a key changes its meaning or goes away."""
+
+
+class Figure(TypedDict):
+    """One figure with its interval."""
+
+    value: float
+    """With several seeds the mean over them, otherwise the model's own."""
+    low: float | None
+    high: float | None
+    """Borders of the interval of `value`; None where none was computed."""
+    sd: NotRequired[float]
+    """Standard deviation over seeds, with several."""
+    shipped: NotRequired[float]
+    """The figure of the model that ships (the best one on validation), with several seeds."""
+
+
+Figures = dict[str, Figure]
+"""Figures by the metric's name; the headline of each metric comes before its details (``f1`` before ``f1[label]``)."""
+
+
+class Headline(TypedDict):
+    """The figure that stands on top of the report."""
+
+    split: str
+    metric: str
+    greater_is_better: bool
+
+
+class Dropped(TypedDict):
+    """Rows that one cleaner dropped for one reason."""
+
+    component: str
+    reason: str
+    rows: int
+
+
+class EditExample(TypedDict):
+    """A text before and after one cleaner."""
+
+    component: str
+    before: str
+    after: str
+
+
+class Source(TypedDict):
+    """The ledger of one split or unlabelled source: read = kept + quarantined + dropped."""
+
+    name: str
+    """`train`, `validation`, `test`, `corpus`, …"""
+    read: int
+    kept: int
+    quarantined: dict[str, int]
+    """Rows that could not be used, by reason."""
+    dropped: list[Dropped]
+    made: dict[str, int]
+    """Derived rows, by what made them (augmenter, windows, pseudo-labels); not part of `read`."""
+    unknown_rate: float | None
+    """Share of the tokens that the vocabulary lacks, 0 to 1."""
+    edits: list[EditExample]
+    """A few examples of what cleaners changed."""
+
+
+class Check(TypedDict):
+    """One finding about the data: leakage, label conflicts, duplicates, class balance."""
+
+    severity: Literal["ok", "info", "warning", "error"]
+    title: str
+    detail: str
+
+
+class Point(TypedDict):
+    """One point of a stage's curves."""
+
+    step: int
+    epoch: float
+    loss: NotRequired[float]
+    """Training loss; absent where the point is a validation only."""
+    lr: NotRequired[float]
+    """The largest learning rate among the parameter groups."""
+    validation: NotRequired[dict[str, float]]
+    """Headline figures on validation, where the point is one at which it was measured."""
+
+
+class Stage(TypedDict):
+    """What one stage did."""
+
+    name: str
+    kind: str
+    """`pretrain`, `finetune`."""
+    seconds: float
+    steps: int
+    curves: list[Point]
+    notes: list[str]
+
+
+class ClassFigures(TypedDict):
+    """One class on the headline's split; the figures are fractions 0 to 1."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """Rows of this class."""
+
+
+class Confusion(TypedDict):
+    """Rows of each true class (down) by predicted class (across) on the headline's split."""
+
+    labels: list[str]
+    matrix: list[list[int]]
+
+
+class ErrorExample(TypedDict):
+    """A row of the headline's split that the model got wrong, the surest first."""
+
+    text: str
+    truth: str
+    predicted: str
+    score: float | None
+    """The model's score of its prediction, 0 to 1."""
+
+
+class SectionContent(TypedDict):
+    """What an exporter (or another part) adds."""
+
+    title: str
+    text: str
+    table: list[dict[str, Any]]
+    """Rows with the same keys, which are the column heads."""
+    svg: str
+    """A whole SVG image, or an empty string."""
+    data: dict[str, Any]
+    """The same for machines; not shown."""
+
+
+class Command(TypedDict):
+    """What to type next."""
+
+    command: str
+    purpose: str
+
+
+class Report(TypedDict):
+    """The whole report."""
+
+    format: int
+    """`FORMAT`."""
+    name: str
+    created: str
+    """ISO 8601, with the time zone."""
+    hft: str
+    """The version of hft."""
+    seeds: list[int]
+    task: str | None
+    """The task's type, such as `text-classification`; None for a run that only pre-trains."""
+    model: str
+    """In words: what was trained, and from what."""
+    base_model: str | None
+    """The hub name of the model that the run started from, None for a fresh model or a folder."""
+    recipe: str
+    """The recipe as YAML."""
+    headline: Headline | None
+    intervals: str
+    """In words: what intervals are over, such as `95 %, over rows, one seed`."""
+    metrics: dict[str, Figures]
+    """Of the model, by split."""
+    baselines: dict[str, dict[str, Figures]]
+    """By the baseline's name, then as `metrics`."""
+    per_class: list[ClassFigures]
+    confusion: Confusion | None
+    errors: list[ErrorExample]
+    ledger: list[Source]
+    checks: list[Check]
+    stages: list[Stage]
+    sections: list[SectionContent]
+    warnings: list[str]
+    environment: dict[str, Any]
+    """What the figures depend on: `versions` (a dict), `cpu`, `threads`, `precision`, …; values are shown as text."""
+    next: list[Command]

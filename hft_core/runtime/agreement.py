@@ -1,0 +1,47 @@
+"""Whether two predictions agree: what golden vectors and the parity check compare. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+TIE = 1e-4
+"""Two best scores that are closer than this are a tie: rounding may decide it either way."""
+
+
+def decision(prediction: Any) -> Any:
+    """Give what a prediction decides: everything in it but floating-point numbers and runners-up (`n_best`)."""
+    if isinstance(prediction, Mapping):
+        kept = {key: decision(value) for key, value in prediction.items() if key != "n_best"}
+        return {key: value for key, value in kept.items() if value is not None}
+    if isinstance(prediction, list | tuple):
+        return [part for part in map(decision, prediction) if part is not None]
+    return None if isinstance(prediction, float) else prediction
+
+
+def margin(prediction: Mapping[str, Any]) -> float:
+    """Give the distance of the two best `scores`; infinite where a prediction has none."""
+    scores = prediction.get("scores")
+    values = sorted(scores.values() if isinstance(scores, Mapping) else scores or [], reverse=True)
+    return float(values[0] - values[1]) if len(values) > 1 else math.inf
+
+
+def same_decision(reference: Mapping[str, Any], other: Mapping[str, Any], tie: float = TIE) -> bool:
+    """Whether both decide alike, or the reference is a tie."""
+    return bool(decision(reference) == decision(other)) or margin(reference) < tie
+
+
+def drift(reference: Any, other: Any) -> float:
+    """Give the largest difference of floating-point numbers at the same place; infinite where one is NaN or missing."""
+    if isinstance(reference, Mapping) and isinstance(other, Mapping):
+        return max((drift(value, other.get(key)) for key, value in reference.items()), default=0.0)
+    if isinstance(reference, list | tuple) and isinstance(other, list | tuple):
+        if len(reference) != len(other):
+            return math.inf
+        return max((drift(one, two) for one, two in zip(reference, other, strict=True)), default=0.0)
+    if not isinstance(reference, float):
+        return 0.0
+    if not isinstance(other, int | float) or math.isnan(reference) or math.isnan(other):
+        return math.inf
+    return abs(reference - other)

@@ -1,0 +1,17 @@
+"""Offers optimizers and schedules."""
+
+from hft_core import Optimizer, Schedule, hookimpl
+from hft_plugins.optimizers.schedules import Constant, Cosine, Linear
+from hft_plugins.optimizers.torch_optimizers import SGD, Adam, AdamW
+
+
+@hookimpl
+def register_optimizers() -> list[type[Optimizer]]:
+    """Offer the optimizers."""
+    return [SGD, Adam, AdamW]
+
+
+@hookimpl
+def register_schedules() -> list[type[Schedule]]:
+    """Offer the schedules."""
+    return [Linear, Cosine, Constant]

@@ -1,0 +1,1 @@
+"""Text classification: the task and its objective."""

@@ -1,0 +1,17 @@
+"""Offers text classification."""
+
+from hft_core import Objective, Task, hookimpl
+from hft_plugins.text_classification.objective import Classification
+from hft_plugins.text_classification.task import TextClassification
+
+
+@hookimpl
+def register_tasks() -> list[type[Task]]:
+    """Offer the task."""
+    return [TextClassification]
+
+
+@hookimpl
+def register_objectives() -> list[type[Objective]]:
+    """Offer its objective."""
+    return [Classification]

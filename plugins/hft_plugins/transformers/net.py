@@ -1,0 +1,224 @@
+"""The net of transformers' models: one backbone, and for each head the library's own Auto class grafted onto it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from hft_core import HeadSpec, Net, Part, PluginError
+from hft_core.runtime.text import TextPreprocessor
+
+_AUTO = {
+    "sequence-classification": transformers.AutoModelForSequenceClassification,
+    "masked-lm": transformers.AutoModelForMaskedLM,
+    "causal-lm": transformers.AutoModelForCausalLM,
+}
+_SIZES = {"tiny": (2, 128, 2), "mini": (4, 256, 4), "small": (4, 512, 8), "base": (12, 768, 12)}
+_SCRATCH_POSITIONS = 512
+
+
+class TransformersNet(Net):
+    """Heads share `backbone`; `positions` (int64, flat over batch × sequence) asks a head for these tokens only."""
+
+    def __init__(self, backbone: torch.nn.Module, heads: dict[str, Any], new_heads: frozenset[str]):
+        super().__init__()
+        self.backbone = backbone
+        self.heads = torch.nn.ModuleDict(heads)
+        self.new_heads = new_heads
+        self._positions: torch.Tensor | None = None
+        backbone.register_forward_hook(self._keep_positions)
+
+    def forward(self, head: str, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Run backbone and head. Language-model heads are costly per token: `positions` saves them the rest."""
+        self._positions = arrays.pop("positions", None)
+        try:
+            output = self.heads[head](**arrays, return_dict=True, **self._no_cache)
+        finally:
+            self._positions = None
+        return {name: value for name, value in output.items() if isinstance(value, torch.Tensor)}
+
+    def _keep_positions(self, module: Any, args: Any, output: Any) -> Any:
+        if self._positions is not None:
+            hidden = output.last_hidden_state
+            output.last_hidden_state = hidden.flatten(0, 1)[self._positions][None]
+        return output
+
+    @property
+    def _no_cache(self) -> dict[str, bool]:
+        return {"use_cache": False} if getattr(self.backbone.config, "use_cache", False) and self._decoder else {}
+
+    @property
+    def _decoder(self) -> bool:
+        return not hasattr(self.backbone, "encoder")
+
+    def embed(self, **arrays: torch.Tensor) -> torch.Tensor:
+        """Mean of the last hidden states over real tokens, float32 [rows, width]."""
+        hidden = self.backbone(**arrays, return_dict=True).last_hidden_state.float()
+        mask = arrays["attention_mask"][..., None].float()
+        pooled: torch.Tensor = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return pooled
+
+    def parts(self) -> list[Part]:
+        """Embeddings, layers and heads; what the backbone has behind its layers counts to the last layer's depth."""
+        stack = max(
+            (module for module in self.backbone.modules() if isinstance(module, torch.nn.ModuleList)), key=len
+        )
+        layers = list(stack)
+        inside = {id(parameter) for layer in layers for parameter in layer.parameters()}
+        embeddings = torch.nn.ModuleList()
+        behind = torch.nn.ModuleList()
+        for name, child in self.backbone.named_children():
+            if not any(id(parameter) in inside for parameter in child.parameters()):
+                before = "emb" in name or name in ("wte", "wpe")
+                (embeddings if before else behind).append(child)
+        count = len(layers) + 1
+        result = [Part("embeddings", 0.0, "embeddings", embeddings)]
+        result += [Part(f"layer.{i}", (i + 1) / count, "layer", layer) for i, layer in enumerate(layers)]
+        if list(behind.parameters()):
+            result.append(Part("final", len(layers) / count, "layer", behind))
+        result += [Part(f"head.{name}", 1.0, "head", _own_modules(head)) for name, head in self.heads.items()]
+        return result
+
+    def save(self, folder: Path) -> None:
+        """Write the first head's model as a plain transformers folder, further heads beside it under heads/."""
+        with _quiet():
+            for index, (name, head) in enumerate(self.heads.items()):
+                if index == 0:
+                    head.save_pretrained(folder)
+                    continue
+                own = {key: value.contiguous() for key, value in _own_modules(head).state_dict().items()}
+                (folder / "heads").mkdir(exist_ok=True)
+                save_file(own, folder / "heads" / f"{name}.safetensors")
+        # Which head is the folder's own is not written in a transformers folder.
+        (folder / "heads.json").write_text(json.dumps(list(self.heads)), encoding="utf-8")
+
+
+def from_folder(start: Path, preprocessor: TextPreprocessor, heads: Mapping[str, HeadSpec]) -> TransformersNet:
+    """Load backbone and heads from a transformers folder; heads that it lacks are initialised and named new."""
+    built: dict[str, Any] = {}
+    new: set[str] = set()
+    with _quiet():
+        backbone, missing = _loaded(transformers.AutoModel, start, {})
+        for name, spec in heads.items():
+            head, absent = _loaded(_auto(spec), start, _labels(spec))
+            own = dict(_own_modules(head).named_parameters())
+            saved = start / "heads" / f"{name}.safetensors"
+            if saved.is_file():
+                _own_modules(head).load_state_dict(load_file(saved))
+            elif absent and own:
+                new.add(name)
+            built[name] = head
+        if missing:  # parts such as a pooler that these weights lack: take the backbone of a head that needs them
+            backbone = next((h.base_model for h in built.values() if hasattr(h.base_model, "pooler")), None) or next(
+                iter(built.values())
+            ).base_model
+        _graft(backbone, built, preprocessor)
+    return TransformersNet(backbone, built, frozenset(new))
+
+
+def from_scratch(
+    family: Literal["bert", "gpt"], size: str, preprocessor: TextPreprocessor, heads: Mapping[str, HeadSpec]
+) -> TransformersNet:
+    """Initialise a BERT- or GPT-2-type model of a named size."""
+    layers, width, attention_heads = _SIZES[size]
+    config: Any
+    if family == "bert":
+        config = transformers.BertConfig(
+            vocab_size=preprocessor.vocabulary,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=attention_heads,
+            intermediate_size=4 * width,
+            max_position_embeddings=_SCRATCH_POSITIONS,
+            pad_token_id=preprocessor.pad_id,
+        )
+    else:
+        end = preprocessor.special.get("eos")
+        config = transformers.GPT2Config(
+            vocab_size=preprocessor.vocabulary,
+            n_embd=width,
+            n_layer=layers,
+            n_head=attention_heads,
+            n_positions=_SCRATCH_POSITIONS,
+            pad_token_id=preprocessor.pad_id,
+            bos_token_id=end,
+            eos_token_id=end,
+        )
+    with _quiet():
+        built: dict[str, Any] = {}
+        for name, spec in heads.items():
+            own = config.__class__.from_dict(config.to_dict() | _labels(spec))
+            built[name] = _auto(spec).from_config(own)
+        backbone = next((h.base_model for h in built.values() if hasattr(h.base_model, "pooler")), None)
+        backbone = backbone or next(iter(built.values())).base_model
+        _graft(backbone, built, preprocessor)
+    return TransformersNet(backbone, built, frozenset())  # all is new: there is no backbone to protect
+
+
+def _auto(spec: HeadSpec) -> Any:
+    if spec.name not in _AUTO:
+        raise PluginError(f"model: no head {spec.name!r}; these models have {', '.join(_AUTO)}")
+    return _AUTO[spec.name]
+
+
+def _labels(spec: HeadSpec) -> dict[str, Any]:
+    if not spec.labels:
+        return {}
+    return {"id2label": dict(enumerate(spec.labels)), "label2id": {label: i for i, label in enumerate(spec.labels)}}
+
+
+def _loaded(auto: Any, start: Path, settings: dict[str, Any]) -> tuple[Any, set[str]]:
+    """Load a model in fp32; gives it with the names of the parameters that the folder lacks."""
+    try:
+        model, info = auto.from_pretrained(
+            str(start), output_loading_info=True, dtype=torch.float32, ignore_mismatched_sizes=True, **settings
+        )
+    except (ValueError, OSError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise PluginError(f"model: {start} cannot be loaded as {auto.__name__}: {reason}") from error
+    mismatched = {key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]}
+    prefix = f"{model.base_model_prefix}."
+    if lost := sorted(key for key in mismatched if key.startswith(prefix)):
+        raise PluginError(f"model: the weights in {start} do not fit its config.json (such as {lost[0]})")
+    return model, set(info["missing_keys"]) | mismatched
+
+
+def _graft(backbone: Any, heads: dict[str, Any], preprocessor: TextPreprocessor) -> None:
+    """Make all heads share one backbone, its tied embeddings included."""
+    for head in heads.values():
+        setattr(head, head.base_model_prefix, backbone)
+        head.tie_weights()
+        if getattr(head.config, "pad_token_id", None) is None:
+            head.config.pad_token_id = preprocessor.pad_id
+    if getattr(backbone.config, "pad_token_id", None) is None:
+        backbone.config.pad_token_id = preprocessor.pad_id
+
+
+def _own_modules(head: Any) -> torch.nn.ModuleDict:
+    """The modules of a head's model that are not its backbone."""
+    children = {name: child for name, child in head.named_children() if name != head.base_model_prefix}
+    return torch.nn.ModuleDict(children)
+
+
+@contextmanager
+def _quiet() -> Any:
+    """Keep the library's loading reports and bars to itself: what is new is announced by the engine."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    bars = transformers.utils.logging.is_progress_bar_enabled()
+    logger.setLevel(logging.CRITICAL)
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if bars:
+            transformers.utils.logging.enable_progress_bar()

@@ -1,0 +1,158 @@
+"""Tokenizers: loaded from a model's folder, or trained on the recipe's texts. Imports tokenizers, not transformers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from hft_core import DataError, PluginError
+from hft_core.runtime.text import TextPreprocessor
+
+_BERT_SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+_GPT_SPECIAL = {"pad": "<|pad|>", "eos": "<|endoftext|>"}
+_ROLES = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
+_SCRATCH_POSITIONS = 512
+_LONGEST_DEFAULT = 512
+
+
+def from_folder(folder: Path, max_length: int | None) -> TextPreprocessor:
+    """Load the tokenizer of a transformers folder. Raises PluginError where it does not match the weights."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    tokenizer = _load(folder)
+    special = _special_tokens(folder, tokenizer)
+    vocabulary = config.get("vocab_size")
+    if vocabulary is not None and tokenizer.get_vocab_size() > vocabulary:
+        raise PluginError(
+            f"model: the tokenizer of {folder} has {tokenizer.get_vocab_size()} tokens but the weights only {vocabulary}; "
+            "they do not belong together"
+        )
+    positions = _positions(config)
+    if max_length is not None and positions is not None and max_length > positions:
+        raise PluginError(f"model: max_length {max_length} is beyond the {positions} positions of {folder}; lower it")
+    pad = special.get("pad", special.get("eos", 0))
+    inputs = ["input_ids", "attention_mask"]
+    if config.get("type_vocab_size", 0) > 1:
+        inputs.append("token_type_ids")
+    return TextPreprocessor(
+        tokenizer,
+        {
+            "max_length": max_length or min(positions or _LONGEST_DEFAULT, _LONGEST_DEFAULT),
+            "pad_id": pad,
+            "padding_side": "right",
+            "inputs": inputs,
+            "special": special,
+        },
+    )
+
+
+def from_file(path: Path) -> Tokenizer:
+    """Load a tokenizer.json, given as file or folder."""
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if not file.is_file():
+        raise PluginError(f"model: there is no tokenizer at {file}; set `tokenizer:` to a tokenizer.json or its folder")
+    return _parsed(file)
+
+
+def train(kind: str, size: int, texts: Iterable[str]) -> Tokenizer:
+    """Train a WordPiece (Devlin et al. 2019) or byte-level BPE (Radford et al. 2019) tokenizer of at most `size` tokens."""
+    trainer: trainers.Trainer
+    if kind == "wordpiece":
+        special = list(_BERT_SPECIAL.values())
+        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.decoder = decoders.WordPiece(prefix="##")
+        trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special, show_progress=False)
+    else:
+        special = list(_GPT_SPECIAL.values())
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+    tokenizer.train_from_iterator(texts, trainer=trainer)
+    if tokenizer.get_vocab_size() <= len(special):
+        raise DataError("model: the training texts are empty, so no tokenizer can be trained on them")
+    if kind == "wordpiece":
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]",
+            pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+            special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
+        )
+    return tokenizer
+
+
+def for_scratch(tokenizer: Tokenizer, family: str, max_length: int | None) -> TextPreprocessor:
+    """Make the preprocessor of a fresh model."""
+    if max_length is not None and max_length > _SCRATCH_POSITIONS:
+        raise PluginError(f"model: max_length {max_length} is beyond the {_SCRATCH_POSITIONS} positions of a scratch model")
+    known = _GPT_SPECIAL | _BERT_SPECIAL | {"bos": "<s>"}
+    special = {role: id for role, token in known.items() if (id := tokenizer.token_to_id(token)) is not None}
+    if family == "bert" and "mask" not in special:
+        raise PluginError("model: the tokenizer has no [MASK] token, so an encoder cannot use it; train a wordpiece one")
+    return TextPreprocessor(
+        tokenizer,
+        {
+            "max_length": max_length or _SCRATCH_POSITIONS,
+            "pad_id": special.get("pad", special.get("eos", 0)),
+            "padding_side": "right",
+            "inputs": ["input_ids", "attention_mask"] + (["token_type_ids"] if family == "bert" else []),
+            "special": special,
+        },
+    )
+
+
+def _load(folder: Path) -> Tokenizer:
+    if (folder / "tokenizer.json").is_file():
+        return _parsed(folder / "tokenizer.json")
+    from transformers import AutoTokenizer  # only it knows how to convert the older formats
+
+    try:
+        return AutoTokenizer.from_pretrained(str(folder)).backend_tokenizer
+    except Exception as error:  # conversion fails in many ways; to a user they mean the same
+        raise PluginError(f"model: the tokenizer in {folder} cannot be converted to tokenizer.json: {error}") from error
+
+
+def _parsed(file: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises a bare Exception
+        raise PluginError(f"model: {file} is not a readable tokenizer.json: {error}") from error
+
+
+def _special_tokens(folder: Path, tokenizer: Tokenizer) -> dict[str, int]:
+    """Ids of the special tokens by role, from the folder's configuration files, else by their usual names."""
+    named: dict[str, Any] = {}
+    for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (folder / file).is_file():
+            named |= json.loads((folder / file).read_text("utf-8"))
+    special: dict[str, int] = {}
+    for role in _ROLES:
+        value = named.get(f"{role}_token")
+        token = value.get("content") if isinstance(value, dict) else value
+        usual = (_BERT_SPECIAL.get(role), f"<{role}>", _GPT_SPECIAL.get(role))
+        for candidate in (token,) if token else usual:
+            if candidate and (id := tokenizer.token_to_id(candidate)) is not None:
+                special.setdefault(role, id)
+    return special
+
+
+def _positions(config: dict[str, Any]) -> int | None:
+    """The longest sequence that a configuration allows."""
+    positions = config.get("max_position_embeddings") or config.get("n_positions")
+    if positions is None or config.get("position_embedding_type", "absolute") not in ("absolute", None):
+        return positions
+    # RoBERTa's kin number positions from the padding id on, so that many are lost.
+    offset = config.get("pad_token_id", 1) + 1 if config.get("model_type") in _OFFSET_FAMILIES else 0
+    return int(positions) - offset
+
+
+_OFFSET_FAMILIES = {"roberta", "xlm-roberta", "camembert", "mpnet", "longformer"}
