@@ -11,24 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hft_core.components import *  # noqa: F403  # the same names as in _HOMES, for type checkers
-    from hft_core.components.net import Net, Part
-    from hft_core.errors import (
-        DamagedError,
-        DataError,
-        DiskError,
-        HftError,
-        Interrupted,
-        LockedError,
-        NonFiniteError,
-        OutOfMemoryError,
-        PluginError,
-        RecipeError,
-    )
-    from hft_core.hookspecs import hookimpl
-    from hft_core.pipeline.run import Run, run
-    from hft_core.runtime.edits import Edit
-    from hft_core.runtime.ragged import Arrays, Ragged
-    from hft_core.runtime.randomness import RowRandom
+    from hft_core.components.net import Net as Net
+    from hft_core.components.net import Part as Part
+    from hft_core.errors import DamagedError as DamagedError
+    from hft_core.errors import DataError as DataError
+    from hft_core.errors import DiskError as DiskError
+    from hft_core.errors import HftError as HftError
+    from hft_core.errors import Interrupted as Interrupted
+    from hft_core.errors import LockedError as LockedError
+    from hft_core.errors import NonFiniteError as NonFiniteError
+    from hft_core.errors import OutOfMemoryError as OutOfMemoryError
+    from hft_core.errors import PluginError as PluginError
+    from hft_core.errors import RecipeError as RecipeError
+    from hft_core.hookspecs import hookimpl as hookimpl
+    from hft_core.pipeline.run import Run as Run
+    from hft_core.pipeline.run import run as run
+    from hft_core.runtime.edits import Edit as Edit
+    from hft_core.runtime.ragged import Arrays as Arrays
+    from hft_core.runtime.ragged import Ragged as Ragged
+    from hft_core.runtime.randomness import RowRandom as RowRandom
 
 _COMPONENTS = (
     "Augmenter Call Cleaner Columns Component Exporter Facts Finished Graph HeadSpec Loss Metric Model Objective "

@@ -1,1 +1,1 @@
-
+"""Rows: read, split, clean, augment, check; every row accounted for."""

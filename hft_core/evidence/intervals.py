@@ -15,7 +15,7 @@ from hft_core.components import Facts, Metric
 from hft_core.runtime.randomness import generator
 
 _BLOCK = 1 << 21
-"""Row draws held at once: bounds the memory (about 50 MB) however many rows there are."""
+"""Row draws held at once, or one sample where it has more rows: about 64 MB up to two million rows."""
 
 
 def bootstrap(

@@ -33,7 +33,7 @@ def share(value: float | None) -> str:
     """Write a fraction as per cent: 1.4 %."""
     if value is None:
         return "–"
-    return f"{100 * value:.2g} %" if 0 < value < 0.1 else f"{100 * value:.1f} %"
+    return f"{100 * value:.2g} %" if 0 < value < 0.01 else f"{100 * value:.1f} %"
 
 
 def duration(seconds: float) -> str:
@@ -49,3 +49,8 @@ def duration(seconds: float) -> str:
 def tick(value: float) -> str:
     """Write an axis label as short as it can be: 0.25, 2e-05, 1200."""
     return f"{value:.4g}".replace("e-0", "e-").replace("-", "−")
+
+
+def moment(created: str) -> str:
+    """Write an ISO 8601 moment to the minute: 2026-05-04 10:21."""
+    return created[:16].replace("T", " ")

@@ -148,8 +148,8 @@ class Bundle:
             difference = agreement.drift(expected, found)
             if not agreement.same_decision(expected, found, tie=tolerance) or difference > tolerance:
                 raise DamagedError(
-                    f"{self.folder / GOLDEN}, line {place}: at {self.precision} this machine predicts {found}, the bundle "
-                    f"was exported with {expected}; the versions of onnxruntime and tokenizers or the files differ"
+                    f"{self.folder / GOLDEN}, line {place}: at {self.precision} this machine predicts {found}, the "
+                    f"bundle was exported with {expected}; onnxruntime, tokenizers or the files differ"
                 )
             largest = max(largest, difference)
         return {"files": len(self._sums), "rows": len(golden), "drift": largest}
@@ -194,7 +194,7 @@ def find(path: str | PathLike[str]) -> Path:
     for candidate in (folder, folder / "bundle"):
         if (candidate / DESCRIPTION).is_file():
             return candidate
-    raise RecipeError(f"{folder} is no bundle, and no run with one: there is no {DESCRIPTION} in it or in {folder / 'bundle'}")
+    raise RecipeError(f"{folder} is no bundle, and no run with one: {DESCRIPTION} is neither in it nor in its bundle/")
 
 
 def trusted_module(name: str, requires: Mapping[str, str], folder: Path) -> ModuleType:
@@ -238,7 +238,7 @@ def _check_installed(requires: Mapping[str, str], folder: Path) -> None:
         try:
             version(name)
         except PackageNotFoundError:
-            raise PluginError(f"{folder} needs {name}, which is not installed; run: pip install {name}=={wanted}") from None
+            raise PluginError(f"{folder} needs {name}, which is missing; run: pip install {name}=={wanted}") from None
 
 
 def _normalised(distribution: str) -> str:
@@ -257,7 +257,7 @@ def _described(folder: Path) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError) as error:
         raise DamagedError(f"{file} is not a bundle's description: {error}") from None
     if version != FORMAT:
-        raise PluginError(f"{file} has format {version}, this hft-core reads format {FORMAT}; install the bundle's version")
+        raise PluginError(f"{file} has format {version}, this hft-core reads {FORMAT}; install the bundle's version")
     return description
 
 

@@ -54,7 +54,7 @@ def clean(texts: Sequence[str], steps: Sequence[Step]) -> tuple[list[str], list[
 def clean_columns(
     columns: dict[str, list[Any]], texts: Sequence[str], steps: Sequence[Step]
 ) -> tuple[dict[str, list[Any]], list[Trail]]:
-    """Clean the columns `texts`; the trails are those of the first one, which offsets refer to. Others pass unchanged."""
+    """Clean the columns `texts`; the trails are those of the first, which offsets refer to. Others pass unchanged."""
     cleaned = dict(columns)
     trails: list[Trail] = []
     for position, name in enumerate(texts):

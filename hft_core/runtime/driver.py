@@ -40,7 +40,9 @@ class Predicts(Protocol):
         """Run the model on one padded batch."""
         ...
 
-    def decode(self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts) -> list[dict[str, Any]]:
+    def decode(
+        self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts
+    ) -> list[dict[str, Any]]:
         """Turn outputs into one prediction per row."""
         ...
 
@@ -64,7 +66,9 @@ class RuntimeTask:
         outputs: dict[str, Any] = self.module.predict(self.settings, call, arrays, facts)
         return outputs
 
-    def decode(self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts) -> list[dict[str, Any]]:
+    def decode(
+        self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts
+    ) -> list[dict[str, Any]]:
         """Turn outputs into one prediction per row."""
         predictions: list[dict[str, Any]] = self.module.decode(self.settings, columns, arrays, outputs, facts)
         return predictions
@@ -113,7 +117,9 @@ def predict(
     outputs = _in_entry_order(parts, order)
     predictions = task.decode(columns, arrays, outputs, facts)
     if len(predictions) != rows:
-        raise PluginError(f"the task's decode() gave {len(predictions)} predictions for {rows} rows; it must give one per row")
+        raise PluginError(
+            f"the task's decode() gave {len(predictions)} predictions for {rows} rows instead of one each"
+        )
     return Outcome(arrays, outputs, predictions)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 class Ragged:
-    """Rows of different lengths. ``values`` [total, …], ``offsets`` int64 [rows + 1]: row i is values[offsets[i]:offsets[i+1]]."""
+    """Rows of different lengths: row i is values[offsets[i]:offsets[i+1]]. ``values`` [total, …], ``offsets`` int64."""
 
     __slots__ = ("offsets", "values")
 
@@ -31,7 +31,7 @@ class Ragged:
 
     @classmethod
     def from_padded(cls, matrix: NDArray[Any], mask: NDArray[Any]) -> Ragged:
-        """Make one of what a padded `matrix` [rows, width, …] holds where `mask` [rows, width] is not 0; undoes `padded`."""
+        """Make one of what `matrix` [rows, width, …] holds where `mask` [rows, width] is not 0; undoes `padded`."""
         kept = mask.astype(bool)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept.sum(axis=1, dtype=np.int64))])
         return cls(matrix[kept], offsets)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hft_core.errors import DamagedError, PluginError
 
 if TYPE_CHECKING:
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]  # ships no types
 
 
 class OnnxCall:

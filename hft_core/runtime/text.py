@@ -62,9 +62,11 @@ class TextPreprocessor:
         """Give ragged `input_ids` int32 and, for pairs where the model wants it, `token_type_ids`."""
         batch = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
         encodings = self.tokenizer.encode_batch_fast(batch)
-        arrays: Arrays = {"input_ids": Ragged.from_rows([encoding.ids for encoding in encodings])}
+        # A text of no tokens would be a row that attends to nothing, whose outputs depend on its batch or are NaN.
+        empty = [self.special.get("eos", self.special.get("unk", self.pad_id))]
+        arrays: Arrays = {"input_ids": Ragged.from_rows([encoding.ids or empty for encoding in encodings])}
         if pairs is not None and "token_type_ids" in self.inputs:
-            arrays["token_type_ids"] = Ragged.from_rows([encoding.type_ids for encoding in encodings])
+            arrays["token_type_ids"] = Ragged.from_rows([encoding.type_ids or [0] for encoding in encodings])
         return arrays
 
     def windows(self, texts: Sequence[str]) -> Arrays:

@@ -1,1 +1,1 @@
-
+"""Where outputs are kept: by content key, complete or not at all."""

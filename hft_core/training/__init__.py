@@ -1,1 +1,1 @@
-
+"""Training a stage: streams of batches, one loop, checkpoints."""

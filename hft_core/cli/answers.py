@@ -1,0 +1,91 @@
+"""How `hft predict` writes predictions: JSON lines, CSV, or a table for the eye."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import IO, Any
+
+ERROR = "error"
+"""The key that stands in place of a prediction for a row that was not answered."""
+
+
+def writer(form: str, stream: IO[str]) -> Writer:
+    """Give the writer for `jsonl`, `csv` or `table`."""
+    writers: dict[str, type[Writer]] = {"jsonl": JsonLines, "csv": Csv, "table": Table}
+    return writers[form](stream)
+
+
+class Writer:
+    """Writes one answer per row, in order."""
+
+    def __init__(self, stream: IO[str]):
+        self.stream = stream
+
+    def write(self, answers: list[dict[str, Any]]) -> None:
+        """Write answers."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+class JsonLines(Writer):
+    """One object per line; Chinese as Chinese."""
+
+    def write(self, answers: list[dict[str, Any]]) -> None:
+        """Write one line each."""
+        for answer in answers:
+            self.stream.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        self.stream.flush()
+
+
+class Csv(Writer):
+    """A column per key of the first block's answers; what is no plain value stands there as JSON."""
+
+    _columns: list[str] | None = None
+
+    def write(self, answers: list[dict[str, Any]]) -> None:
+        """Write a line each, and the header before the first."""
+        rows = csv.writer(self.stream, lineterminator="\n")
+        if self._columns is None:
+            self._columns = [*dict.fromkeys(key for answer in answers for key in answer if key != ERROR), ERROR]
+            rows.writerow(self._columns)
+        for answer in answers:
+            rows.writerow([_cell(answer.get(column)) for column in self._columns])
+        self.stream.flush()
+
+
+class Table(Writer):
+    """A table of everything; holds all answers until the end."""
+
+    def __init__(self, stream: IO[str]):
+        super().__init__(stream)
+        self._answers: list[dict[str, Any]] = []
+
+    def write(self, answers: list[dict[str, Any]]) -> None:
+        """Keep the answers."""
+        self._answers += answers
+
+    def close(self) -> None:
+        """Draw the table."""
+        from rich.console import Console
+        from rich.table import Table as RichTable
+
+        columns = list(dict.fromkeys(key for answer in self._answers for key in answer))
+        table = RichTable(*columns)
+        for answer in self._answers:
+            table.add_row(*(_short(answer.get(column)) for column in columns))
+        Console(file=self.stream, markup=False, highlight=False).print(table)
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list | bool) else value
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return "  ".join(f"{key} {_short(part)}" for key, part in value.items())
+    return f"{value:.4f}" if isinstance(value, float) else str(_cell(value))

@@ -1,0 +1,22 @@
+"""`hft check`: is a recipe valid here?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hft_core.cli.options import load, recipe_options
+
+
+@click.command("check")
+@recipe_options
+def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...]) -> None:
+    """Check RECIPE against what is installed: keys, types, names, and that its files are there.
+
+    Exit code 2 for a mistake in the recipe, 3 for a missing file.
+    """
+    loaded, _ = load(recipe, overrides, plugins)
+    stages = len(loaded.recipe.stages)
+    click.echo(f"{recipe} is valid: {stages} stage{'s' if stages > 1 else ''}, {len(loaded.recipe.data.sources)} data sources")
+    click.echo(f"next: hft plan {recipe}")

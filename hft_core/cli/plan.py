@@ -1,0 +1,40 @@
+"""`hft plan`: what a run would do, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hft_core.cli.options import load, recipe_options
+
+
+@click.command("plan")
+@recipe_options
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder to compare with; default: runs/NAME.")
+def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...], out: Path | None) -> None:
+    """Show the steps of RECIPE: which are in the store already, which would run, and what changed since the last run."""
+    loaded, registry = load(recipe, overrides, plugins)
+
+    from hft_core.pipeline.nodes import difference
+    from hft_core.pipeline.plan import build_plan
+    from hft_core.pipeline.run import recorded, store_of
+
+    plan = build_plan(loaded, registry)
+    store = store_of(loaded.folder)
+    before = recorded(out or loaded.folder / "runs" / loaded.recipe.name).get("nodes", {})
+    waiting = 0
+    for node in plan.nodes:
+        stored = store.has(node.key)
+        waiting += not stored
+        if stored:
+            state, why = "stored", ""
+        elif node.name in before and before[node.name]["key"] != node.key:
+            state, why = "run", difference(node.parts, before[node.name]["parts"])
+        elif any((store.root / "work" / node.key).glob("step-*")):
+            state, why = "continue", "has a checkpoint"
+        else:
+            state, why = "run", "new"
+        click.echo(f"{state:<9}{node.name:<44}{node.key[:8]}  {why}")
+    click.echo(f"training in {plan.precision}; store: {store.root}")
+    click.echo(f"next: hft run {recipe}" if waiting else "nothing to do: all is in the store")

@@ -1,0 +1,61 @@
+"""`hft run`: carry out a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hft_core.cli.options import load, recipe_options
+
+
+@click.command("run")
+@recipe_options
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder; default: runs/NAME beside the recipe.")
+@click.option("--no-wait", is_flag=True, help="Exit with 8 instead of waiting for another process's result.")
+def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...], out: Path | None, no_wait: bool) -> None:
+    """Carry out RECIPE: prepare, train, evaluate, export, report.
+
+    Every finished step is kept in the store (HFT_STORE, default .hft beside the recipe), so the same
+    command continues a run that died, and runs only what a change concerns.
+    """
+    loaded, registry = load(recipe, overrides, plugins)
+    finish(loaded, registry, out, not no_wait)
+
+
+def finish(loaded, registry, out: Path | None, wait: bool) -> None:  # type: ignore[no-untyped-def]  # types would import pydantic early
+    """Carry out a loaded recipe on the terminal, and say where things are and what to type next."""
+    from hft_core.pipeline.progress import for_terminal
+    from hft_core.pipeline.run import carry_out
+
+    run = carry_out(loaded, registry, out, for_terminal(), wait)
+    summary(run.folder)
+
+
+def summary(folder: Path) -> None:
+    """Print figures beside baselines, where the results are, and the next sensible command."""
+    import json
+
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    headline = report["headline"]
+    if headline:
+        split, metric = headline["split"], headline["metric"]
+        click.echo(f"\n{split} {metric}:")
+        rows = {"this model": report["metrics"]} | report["baselines"]
+        for name, figures in rows.items():
+            if figure := figures.get(split, {}).get(metric):
+                click.echo(f"  {name:<14}{figure['value']:.4f}  ({figure['low']:.4f} … {figure['high']:.4f})")
+    for warning in report["warnings"]:
+        click.echo(f"warning: {warning}")
+    click.echo(f"\nreport: {shown(folder / 'report.html')}")
+    click.echo(f"model:  {shown(folder / 'model')}")
+    if (folder / "bundle").is_dir():
+        click.echo(f"bundle: {shown(folder / 'bundle')}")
+    for command in report["next"]:
+        click.echo(f"next:   {command['command']}")
+
+
+def shown(path: Path) -> str:
+    """The path as one would type it here."""
+    absolute = path.absolute()
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,25 @@
+"""`hft schema`: the JSON Schema of recipes, for editors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("schema")
+@click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A file with components.")
+def command(plugins: tuple[Path, ...]) -> None:
+    """Print the JSON Schema of recipes, with every installed component.
+
+    \b
+    hft schema > recipe.schema.json
+    and as the first line of a recipe:
+    # yaml-language-server: $schema=recipe.schema.json
+    """
+    from hft_core.recipe.narrow import narrow
+    from hft_core.registry import load_registry
+
+    schema = narrow(load_registry(plugins)).model_json_schema()
+    click.echo(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, ensure_ascii=False, indent=1))

@@ -1,0 +1,31 @@
+"""`hft verify`: whether a bundle is whole and predicts here what it predicted where it was exported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("verify")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(bundle: Path, as_json: bool) -> None:
+    """Check BUNDLE (or a run's folder): every checksum, and the golden rows at every precision.
+
+    Exit code 9 if a file was changed or a prediction differs.
+    """
+    from hft_core.runtime import load
+
+    opened = load(bundle)
+    reports = {precision: load(bundle, precision=precision).verify() for precision in opened.precisions}
+    if as_json:
+        click.echo(json.dumps(reports))
+        return
+    for precision, report in reports.items():
+        click.echo(
+            f"{precision}: {report['rows']} golden rows answered alike (largest difference {report['drift']:.1e}), "
+            f"{report['files']} files unchanged"
+        )
+    click.echo(f'Next: hft predict {bundle} "a text"')

@@ -1,0 +1,63 @@
+"""Reading sources: each record becomes a row with a number, or goes to the quarantine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hft_core.components import Columns, Reader, Refusal
+from hft_core.data.ledger import Ledger, Quarantine
+from hft_core.data.table import ROW
+from hft_core.errors import DataError
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_source(
+    reader: Reader,
+    name: str,
+    ledger: Ledger,
+    quarantine: Quarantine,
+    refusals: Callable[[Columns], list[str | None]] | None = None,
+) -> Iterator[Columns]:
+    """Yield the rows of a source with their numbers; `refusals` says per row why it cannot be used.
+
+    Raises DataError where no row is left.
+    """
+    file = str(getattr(reader, "path", reader.type_name()))
+    for item in reader.read():
+        if isinstance(item, Refusal):
+            ledger.read += 1
+            ledger.quarantined[item.reason] += 1
+            quarantine.add(Path(file).name, item.place, reader.type_name(), item.reason, item.detail, item.raw)
+            continue
+        count = len(item.places)
+        columns = {column: [_sound(value) for value in values] for column, values in item.columns.items()}
+        columns[ROW] = list(range(ledger.read, ledger.read + count))
+        ledger.read += count
+        reasons = refusals(columns) if refusals else [None] * count
+        for index, reason in enumerate(reasons):
+            if reason:
+                ledger.quarantined[reason] += 1
+                row = {column: values[index] for column, values in columns.items() if column != ROW}
+                quarantine.add(Path(file).name, item.places[index], "task", reason, reason.replace("-", " "), str(row))
+        kept = [index for index, reason in enumerate(reasons) if reason is None]
+        if kept:
+            yield {column: [values[index] for index in kept] for column, values in columns.items()}
+    if ledger.kept == 0:
+        reasons_found = ", ".join(f"{reason}: {count}" for reason, count in ledger.quarantined.items())
+        raise DataError(f"data.{name}: {file} has no usable row ({reasons_found or 'it is empty'})")
+
+
+def _sound(value: object) -> object:
+    """Text without lone surrogates, which no tokenizer and no Arrow column takes."""
+    return _LONE_SURROGATE.sub("\ufffd", value) if isinstance(value, str) and not value.isascii() else value
+
+
+def sample_of(reader: Reader, rows: int = 1000) -> Columns:
+    """Give the first rows of a source, to find its columns."""
+    for item in reader.read():
+        if not isinstance(item, Refusal):
+            return {column: values[:rows] for column, values in item.columns.items()}
+    raise DataError(f"{getattr(reader, 'path', reader.type_name())} has no readable row")

@@ -1,0 +1,53 @@
+"""Carries out a plan through the store: what is there is reused, what is missing is made, one node after another."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+from hft_core.errors import DiskError
+from hft_core.pipeline.nodes import Node
+from hft_core.pipeline.progress import Progress
+from hft_core.pipeline.steps import surroundings
+from hft_core.store.store import Store
+from hft_core.training.stopping import watch
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+
+
+def execute(nodes: Sequence[Node], store: Store, progress: Progress, wait: bool = True) -> dict[str, Path]:
+    """Make all nodes; gives their folders by name."""
+    folders: dict[str, Path] = {}
+    with watch() as stop:
+        surroundings.stop = stop
+        for number, node in enumerate(nodes, 1):
+            progress.node(number, len(nodes), node.name)
+            surroundings.say, surroundings.advance = progress.say, progress.advance
+            folders[node.name] = _made(node, store, folders, progress, wait)
+            if stop.asked and number < len(nodes):
+                from hft_core.errors import Interrupted
+
+                raise Interrupted(f"stopped before {nodes[number].name} as asked; run the same command to continue")
+    return folders
+
+
+def _made(node: Node, store: Store, folders: dict[str, Path], progress: Progress, wait: bool) -> Path:
+    """The node's folder, from the store or made now, while holding its lock."""
+    try:
+        with store.lock(node.key, progress.say, wait):
+            if store.sound(node.key):
+                progress.reused()
+                return store.folder(node.key)
+            surroundings.work = store.work(node.key)
+            inputs = {item.name: folders[item.name] for item in node.inputs}
+            folder = store.write(node.key, lambda out: node.work(out, inputs))
+            progress.done()
+            return folder
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskError(
+                f"{node.name}: the store {store.root} cannot be written ({error.strerror}: {error.filename or store.root}). "
+                "Free some space (hft gc) or choose another place with HFT_STORE; what is finished is kept"
+            ) from error
+        raise

@@ -1,0 +1,111 @@
+"""A node of the plan: one output, its key, and the work that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import hft_core
+from hft_core.components import Component
+from hft_core.registry import Registry
+from hft_core.store.hashing import digest_json, digest_source
+
+_ENGINE = Path(hft_core.__file__).parent
+
+# Engine modules and packages whose change makes a kind of node run again.
+_RUNS = {
+    "prepare": (("data", "runtime", "components"), ("numpy", "pyarrow")),
+    "preprocessor": (("runtime",), ("tokenizers",)),
+    "encode": (("training/encoding.py", "data/table.py", "runtime"), ("numpy", "tokenizers")),
+    "stage": (("training", "runtime", "components"), ("numpy", "torch", "transformers", "accelerate")),
+    "baselines": (("evidence", "training/inference.py", "runtime"), ("numpy", "torch", "transformers", "scikit-learn")),
+    "evaluate": (("evidence", "training/inference.py", "runtime"), ("numpy", "torch", "transformers")),
+    "export": (("runtime", "components"), ("numpy", "torch", "transformers", "onnxruntime", "onnx")),
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One step of a plan."""
+
+    name: str
+    """For people: `prepare`, `stage adapt`, `export onnx`, …"""
+    kind: str
+    key: str
+    parts: dict[str, Any]
+    """What the key is made of; two keys are told apart by comparing these."""
+    inputs: Sequence[Node]
+    work: Callable[[Path, Mapping[str, Path]], None]
+    """Fills an empty folder, given the folders of the inputs by node name."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """What `hft plan` shows beside it."""
+
+
+def make_node(
+    name: str,
+    kind: str,
+    registry: Registry,
+    settings: Mapping[str, Any],
+    components: Sequence[Component],
+    inputs: Sequence[Node],
+    work: Callable[[Path, Mapping[str, Path]], None],
+    details: Mapping[str, Any] | None = None,
+) -> Node:
+    """Make a node; `components` are those whose code it runs."""
+    modules, packages = _RUNS[kind]
+    parts = {
+        "kind": kind,
+        "settings": dict(settings),
+        "inputs": {node.name: node.key for node in inputs},
+        "code": {module: _source(_ENGINE / module) for module in modules}
+        | {
+            plugin.title: _source(plugin.source)
+            for plugin in {id(p): p for p in map(registry.plugin_of, map(type, components))}.values()
+            if plugin.source
+        },
+        "versions": {package: _version(package) for package in packages},
+    }
+    return Node(name, kind, digest_json(parts), parts, tuple(inputs), work, dict(details or {}))
+
+
+@cache
+def _source(path: Path) -> str:
+    return digest_source(path)
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def difference(new: Mapping[str, Any], old: Mapping[str, Any]) -> str:
+    """Say in a few words what differs between the parts of two keys."""
+    found = list(_differences(new, old, ()))
+    shown = "; ".join(found[:3])
+    return shown + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
+
+
+def _differences(new: Any, old: Any, path: tuple[str, ...]) -> Any:
+    if isinstance(new, Mapping) and isinstance(old, Mapping):
+        for key in [*new, *(key for key in old if key not in new)]:
+            yield from _differences(new.get(key), old.get(key), (*path, str(key)))
+    elif isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        for index, (left, right) in enumerate(zip(new, old, strict=True)):
+            yield from _differences(left, right, (*path, str(index)))
+    elif new != old:
+        where = ".".join(path[1:]) if len(path) > 1 else ".".join(path)
+        if path[:1] == ("settings",) and not _long(new) and not _long(old):
+            yield f"{where}: {old!r} → {new!r}"
+        else:
+            yield f"{path[0]} {where} changed"
+
+
+def _long(value: Any) -> bool:
+    return isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) >= 32)

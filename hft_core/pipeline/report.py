@@ -1,0 +1,249 @@
+"""Gathers what a run knows into report.json, and writes the HTML report and the model card from it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hft_core.components import Metric
+from hft_core.data.prepare import Prepared
+from hft_core.evidence import evaluation
+from hft_core.pipeline.nodes import Node
+from hft_core.pipeline.plan import Plan, best_metric
+from hft_core.pipeline.steps import read_json, write_json
+from hft_core.recipe.check import task_metrics
+from hft_core.recipe.load import LoadedRecipe
+from hft_core.registry import Registry
+
+_PACKAGES = ("hft-core", "torch", "transformers", "accelerate", "datasets", "tokenizers", "onnxruntime", "numpy")
+
+
+def write_report(
+    loaded: LoadedRecipe, registry: Registry, plan: Plan, folders: Mapping[str, Path], out: Path, target: Path
+) -> int:
+    """Write report.json, report.html, README.md (the card) and recipe.yaml into `out`; gives the seed's index that ships."""
+    from hft_core.report.card import render_card
+    from hft_core.report.html import render
+
+    recipe = loaded.recipe
+    metrics = task_metrics(recipe, list(plan.metrics))
+    best = best_metric(recipe, plan.metrics)
+    evaluated = [folders[node.name] for node in plan.evaluations]
+    shipped = evaluation.best_of(evaluated, best) if evaluated else 0
+    prepared = Prepared.load(folders[plan.prepare.name]) if plan.prepare else None
+    split = "test" if evaluated and (evaluated[0] / "test.json").is_file() else "validation"
+    seeds = [recipe.seed + index for index in range(recipe.evaluate.seeds)]
+    checks, warnings = _checks(plan, folders, prepared)
+    content: dict[str, Any] = {
+        "format": 1,
+        "name": recipe.name,
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "hft": version("hft-core"),
+        "seeds": seeds,
+        "task": recipe.task.type_name() if recipe.task else None,
+        "model": _model_words(loaded),
+        "base_model": _hub_name(loaded),
+        "recipe": _recipe_text(loaded),
+        "headline": {"split": split, "metric": best.type_name(), "greater_is_better": best.greater_is_better}
+        if best and evaluated
+        else None,
+        "intervals": "95 %, over rows, one seed" if len(seeds) == 1 else f"95 %, over rows and {len(seeds)} seeds",
+        "metrics": _metrics(evaluated, metrics, prepared, recipe.seed, shipped),
+        "baselines": _baselines(plan.baselines, folders, metrics, prepared, recipe.seed),
+        **_details(evaluated, split, shipped, prepared),
+        "ledger": _ledger(plan, folders, prepared),
+        "checks": checks,
+        "stages": [_stage(node, folders[node.name]) for node in plan.stages[shipped]],
+        "sections": [section for node in plan.exports if (section := read_json(folders[node.name] / "section.json"))],
+        "warnings": warnings + [f"plugin {p.title} was not loaded: {p.problem}" for p in registry.plugins if p.problem],
+        "environment": _environment(plan),
+        "next": _next(target, bool(plan.exports)),
+    }
+    write_json(out / "report.json", content)
+    (out / "report.html").write_text(render(content), encoding="utf-8")  # type: ignore[arg-type]  # the shape of Report
+    (out / "README.md").write_text(render_card(content), encoding="utf-8")  # type: ignore[arg-type]  # the shape of Report
+    (out / "recipe.yaml").write_text(content["recipe"], encoding="utf-8")
+    return shipped
+
+
+def _metrics(
+    evaluated: Sequence[Path], metrics: Sequence[Metric], prepared: Prepared | None, seed: int, shipped: int
+) -> dict[str, Any]:
+    if not evaluated or prepared is None:
+        return {}
+    found = {
+        split: evaluation.figures(evaluated, split, metrics, prepared.facts, seed, shipped) for split in ("validation", "test")
+    }
+    return {split: figures for split, figures in found.items() if figures}
+
+
+def _baselines(
+    node: Node | None, folders: Mapping[str, Path], metrics: Sequence[Metric], prepared: Prepared | None, seed: int
+) -> dict[str, Any]:
+    if node is None or prepared is None:
+        return {}
+    result: dict[str, Any] = {}
+    for folder in sorted(folders[node.name].iterdir()):
+        if folder.is_dir():
+            found = {
+                split: evaluation.figures([folder], split, metrics, prepared.facts, seed) for split in ("validation", "test")
+            }
+            result[folder.name] = {split: figures for split, figures in found.items() if figures}
+    return result
+
+
+def _details(evaluated: Sequence[Path], split: str, shipped: int, prepared: Prepared | None) -> dict[str, Any]:
+    """Per-class figures, confusion and errors of the model that ships, where the task has labels."""
+    labels = prepared.facts.get("labels", []) if prepared else []
+    if not evaluated or not labels:
+        return {"per_class": [], "confusion": None, "errors": []}
+    content = read_json(evaluated[shipped] / f"{split}.json")
+    places = {label: index for index, label in enumerate(labels)}
+    matrix = [[0] * len(labels) for _ in labels]
+    for truth, found in content["pairs"]:
+        matrix[places[truth]][places[found]] += 1
+    per_class = []
+    for index, label in enumerate(labels):
+        hits, support, predicted = matrix[index][index], sum(matrix[index]), sum(row[index] for row in matrix)
+        per_class.append(
+            {
+                "label": label,
+                "precision": hits / predicted if predicted else 0.0,
+                "recall": hits / support if support else 0.0,
+                "f1": 2 * hits / (support + predicted) if support + predicted else 0.0,
+                "support": support,
+            }
+        )
+    return {"per_class": per_class, "confusion": {"labels": labels, "matrix": matrix}, "errors": content["errors"]}
+
+
+def _ledger(plan: Plan, folders: Mapping[str, Path], prepared: Prepared | None) -> list[dict[str, Any]]:
+    unknown = _unknown_rates(plan, folders)
+    ledgers: dict[str, Any] = dict(prepared.ledger) if prepared else {}
+    for name, node in plan.texts.items():
+        ledgers[name] = Prepared.load(folders[node.name]).ledger["text"]
+    rows = []
+    for name, ledger in ledgers.items():
+        dropped = [
+            {"component": component if colon else "clean", "reason": reason.strip() or component, "rows": count}
+            for (component, colon, reason), count in ((key.partition(":"), count) for key, count in ledger["dropped"].items())
+        ]
+        if ledger["moved"]:
+            dropped.append({"component": "split", "reason": "set aside for other splits", "rows": ledger["moved"]})
+        edits = [
+            {"component": component, "before": before, "after": after}
+            for component, examples in ledger["examples"].items()
+            for before, after in examples
+        ]
+        rows.append(
+            {
+                "name": name,
+                "read": ledger["read"],
+                "kept": ledger["kept"],
+                "quarantined": ledger["quarantined"],
+                "dropped": dropped,
+                "made": ledger["made"],
+                "unknown_rate": unknown.get(name),
+                "edits": edits,
+            }
+        )
+    return rows
+
+
+def _unknown_rates(plan: Plan, folders: Mapping[str, Path]) -> dict[str, float]:
+    """Share of unknown pieces per source, from the first encoding that read it alone (or with others)."""
+    rates: dict[str, float] = {}
+    for node in sorted(plan.encodes, key=lambda node: len(read_json(folders[node.name] / "encoded.json")["sources"])):
+        note = read_json(folders[node.name] / "encoded.json")
+        for name in note["sources"]:
+            rates.setdefault(name, note["unknown_rate"])
+    return rates
+
+
+def _checks(plan: Plan, folders: Mapping[str, Path], prepared: Prepared | None) -> tuple[list[Any], list[str]]:
+    checks = list(prepared.checks) if prepared else []
+    for name, rate in _unknown_rates(plan, folders).items():
+        severity = "warning" if rate > 0.05 else "ok"
+        advice = "Choose a model of this language, or train a tokenizer." if rate > 0.05 else "Under 5 % is fine."
+        checks.append({"severity": severity, "title": f"{rate:.1%} unknown pieces in {name}", "detail": advice})
+    return checks, [check["title"] for check in checks if check["severity"] in ("warning", "error")]
+
+
+def _stage(node: Node, folder: Path) -> dict[str, Any]:
+    note = read_json(folder / "stage.json")
+    best = [f"best at step {note['best_step']} of {note['steps']}"] if note["best_step"] else []
+    history = [{key: value for key, value in point.items() if key != "losses"} for point in note["history"]]
+    return {
+        "name": node.name.removeprefix("stage "),
+        "kind": node.parts["settings"]["stage"]["stage"],
+        "seconds": note["seconds"],
+        "steps": note["steps"],
+        "curves": history,
+        "notes": [*best, *note["notes"]],
+    }
+
+
+def _model_words(loaded: LoadedRecipe) -> str:
+    model = loaded.raw["model"]
+    source = model.get("source")
+    if isinstance(source, dict):
+        return f"{model['type']}, {source.get('scratch')} size, from scratch"
+    return f"{model['type']} from {source}"
+
+
+def _hub_name(loaded: LoadedRecipe) -> str | None:
+    source = loaded.raw["model"].get("source")
+    is_name = isinstance(source, str) and not isinstance(getattr(loaded.recipe.model, "source", None), Path)
+    return source if is_name and ":" not in source else None
+
+
+def _recipe_text(loaded: LoadedRecipe) -> str:
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    stream = StringIO()
+    yaml = YAML()
+    yaml.width = 110
+    yaml.dump(loaded.raw, stream)
+    return stream.getvalue()
+
+
+def _environment(plan: Plan) -> dict[str, Any]:
+    import torch
+
+    versions = {name: version(name) for name in _PACKAGES}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "device": device,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "precision": plan.precision,
+        "system": platform.platform(terse=True),
+    }
+
+
+def _next(target: Path, exported: bool) -> list[dict[str, str]]:
+    shown = _short(target)
+    if exported:
+        return [
+            {"command": f'hft predict {shown}/bundle "…"', "purpose": "predict with the bundle, without torch"},
+            {"command": f"hft verify {shown}/bundle", "purpose": "check the bundle on another machine"},
+        ]
+    return [{"command": f"hft export {shown}", "purpose": "make a verified ONNX bundle"}]
+
+
+def _short(path: Path) -> str:
+    """The path as one would type it here."""
+    try:
+        return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+    except ValueError:
+        return str(path)
+
+

@@ -1,0 +1,87 @@
+"""The part of the report about figures: all of them, each class, confusions and errors."""
+
+from __future__ import annotations
+
+from hft_core.report.content import Confusion, Report
+from hft_core.report.markup import Markup, element, joined, shortened
+from hft_core.report.numbers import count, figure, share
+from hft_core.report.summary import BASELINES
+from hft_core.report.svg import heat_map
+from hft_core.report.tables import figure_cell, table
+
+
+def results(report: Report) -> Markup:
+    """Give figures by split beside the baselines, then classes and confusions."""
+    parts = [_split(report, split) for split in report["metrics"]]
+    on = f" on {report['headline']['split']}" if report["headline"] else ""
+    if report["per_class"]:
+        rows = [
+            (entry["label"], *(figure(entry[key]) for key in ("precision", "recall", "f1")), count(entry["support"]))
+            for entry in report["per_class"]
+        ]
+        heads = ("class", "precision", "recall", "F1", "rows")
+        parts.append(element("h3", f"Classes{on}"))
+        parts.append(table(heads, ("short", "number", "number", "number", "number"), rows))
+    if report["confusion"]:
+        parts.append(element("h3", f"Confusions{on}"))
+        parts.append(_confusion(report["confusion"]))
+    return joined(parts)
+
+
+def errors(report: Report) -> Markup:
+    """Give the wrong predictions of which the model was surest."""
+    rows = [
+        (shortened(entry["text"], 400), entry["truth"], entry["predicted"], figure(entry["score"]))
+        for entry in report["errors"]
+    ]
+    note = element(
+        "p", "Wrong predictions, the surest first: many of them are wrong or doubtful labels.", class_="muted"
+    )
+    return joined([note, table(("text", "truth", "predicted", "score"), ("text", "short", "short", "number"), rows)])
+
+
+def _split(report: Report, split: str) -> Markup:
+    """Give the figures of one split, model and baselines side by side; details (``f1[label]``) folded away."""
+    figures = report["metrics"][split]
+    baselines = {name: by_split.get(split, {}) for name, by_split in report["baselines"].items()}
+    baselines = {name: entries for name, entries in baselines.items() if entries}
+    heads = ("metric", "this model", *(BASELINES.get(name, name) for name in baselines))
+    kinds = ("short", *["number"] * (1 + len(baselines)))
+
+    def rows(names: list[str]) -> list[tuple[str, ...]]:
+        return [
+            (name, figure_cell(figures[name]), *(figure_cell(entries.get(name)) for entries in baselines.values()))
+            for name in names
+        ]
+
+    details = [name for name in figures if "[" in name]
+    parts = [
+        element("h3", split[:1].upper() + split[1:]),
+        table(heads, kinds, rows([n for n in figures if "[" not in n])),
+    ]
+    if details:
+        folded = table(heads, kinds, rows(details))
+        parts.append(element("details", element("summary", f"{len(details)} further figures"), folded))
+    return joined(parts)
+
+
+def _confusion(confusion: Confusion) -> Markup:
+    """Give the heat map and the most frequent confusions in words."""
+    labels, matrix = confusion["labels"], confusion["matrix"]
+    worst = sorted(
+        ((matrix[i][j], i, j) for i in range(len(labels)) for j in range(len(labels)) if i != j and matrix[i][j]),
+        key=lambda entry: (-entry[0], entry[1], entry[2]),
+    )[:10]
+    rows = [(labels[i], labels[j], count(n), share(n / sum(matrix[i]))) for n, i, j in worst]
+    heads = ("truth", "taken for", "rows", "of the class")
+    most = table(heads, ("short", "short", "number", "number"), rows) if rows else element("p", "None.")
+    chart = heat_map("Confusion matrix", labels, matrix)
+    if not chart:
+        return most
+    caption = element("figcaption", "Truth down, prediction across; shaded by share of the true class.")
+    return element(
+        "div",
+        element("figure", caption, element("div", chart, class_="scroll", tabindex=0)),
+        element("div", element("p", "The most frequent", class_="muted"), most),
+        class_="columns",
+    )

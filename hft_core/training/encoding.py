@@ -1,0 +1,74 @@
+"""Encoded data on disk: tokenised once, then memory-mapped by every stage and seed that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hft_core.components import Columns, Objective, Stream
+from hft_core.data.table import ROW, VARIANT, read_table
+from hft_core.errors import DataError
+from hft_core.runtime.ragged import Arrays, Ragged, concatenated
+
+_SOURCE_STRIDE = 1 << 40  # row numbers of several sources must not meet
+
+
+def encode_files(objective: Objective, files: Sequence[Path], streams: Sequence[Stream]) -> Arrays:
+    """Encode the rows of an objective's sources, one stream description per file.
+
+    Adds to the objective's arrays `row` (number in the source, unique over sources) and `variant`, int64 per
+    entry. Language models read no augmented variants: those repeat the text they have already seen.
+    """
+    parts: list[Arrays] = []
+    for source, (file, stream) in enumerate(zip(files, streams, strict=True)):
+        for columns in _batches(file, variants=objective.needs_task):
+            arrays = objective.encode(columns, stream)
+            position = np.asarray(arrays["row"])
+            # Packed rows are numbered by the objective; others say which row of the batch they are.
+            rows = np.array(columns[ROW], np.int64)
+            variants = np.array(columns[VARIANT], np.int64)
+            inside = position < len(rows)
+            arrays["row"] = np.where(inside, rows[position % len(rows)], position) + source * _SOURCE_STRIDE
+            arrays["variant"] = np.where(inside, variants[position % len(rows)], 0)
+            parts.append(arrays)
+    if not parts or not sum(len(part["row"]) for part in parts):
+        raise DataError(f"objective {objective.type_name()}: its data ({objective.data}) has no usable row")
+    return concatenated(parts)
+
+
+def _batches(file: Path, variants: bool) -> Iterable[Columns]:
+    for columns in read_table(file):
+        if variants:
+            yield columns
+            continue
+        kept = [index for index, variant in enumerate(columns[VARIANT]) if variant == 0]
+        if kept:
+            yield {name: [values[index] for index in kept] for name, values in columns.items()}
+
+
+def save_arrays(arrays: Arrays, folder: Path) -> None:
+    """Write each array as .npy; a ragged one as `NAME.values.npy` and `NAME.offsets.npy`."""
+    for name, array in arrays.items():
+        if isinstance(array, Ragged):
+            np.save(folder / f"{name}.values.npy", array.values)
+            np.save(folder / f"{name}.offsets.npy", array.offsets)
+        else:
+            np.save(folder / f"{name}.npy", array)
+
+
+def load_arrays(folder: Path) -> Arrays:
+    """Read what `save_arrays` wrote, memory-mapped."""
+    arrays: Arrays = {}
+    for file in sorted(folder.glob("*.npy")):
+        name = file.name.removesuffix(".npy")
+        if name.endswith(".offsets"):
+            continue
+        values = np.load(file, mmap_mode="r")
+        if name.endswith(".values"):
+            name = name.removesuffix(".values")
+            arrays[name] = Ragged(values, np.load(folder / f"{name}.offsets.npy"))
+        else:
+            arrays[name] = np.asarray(values)
+    return arrays

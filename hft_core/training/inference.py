@@ -1,0 +1,55 @@
+"""Running a net without training it: the `call` of evaluation, and the vectors of the linear probe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from hft_core.components import Call, Columns, Facts, Preprocessor, Task
+from hft_core.components.net import Net
+from hft_core.runtime.driver import predict
+from hft_core.runtime.ragged import Arrays, Ragged, take
+
+
+def torch_call(net: Net, head: str) -> Call:
+    """Give the `call` that runs the net in fp32; it has one graph, whatever its name. Leaves the net's mode alone."""
+    device = next(net.parameters()).device
+
+    def call(graph: str, **arrays: Any) -> dict[str, Any]:
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in arrays.items()}
+        with torch.inference_mode():
+            outputs = net(head, **tensors)
+        return {name: output.float().cpu().numpy() for name, output in outputs.items()}
+
+    return call
+
+
+def predictions(
+    net: Net, head: str, task: Task, columns: Columns, preprocessor: Preprocessor, facts: Facts, batch_size: int = 64
+) -> list[dict[str, Any]]:
+    """Predict all rows in evaluation mode; the net's mode is as before afterwards."""
+    training = net.training
+    net.eval()
+    try:
+        return predict(task, columns, preprocessor, facts, torch_call(net, head), batch_size).predictions
+    finally:
+        net.train(training)
+
+
+def vectors(net: Net, arrays: Arrays, preprocessor: Preprocessor, batch_size: int = 64) -> np.ndarray[Any, Any] | None:
+    """Give the net's `embed` of each entry, float32 [entries, width], or None where it has none."""
+    net.eval()
+    inputs: Arrays = {name: array for name, array in arrays.items() if isinstance(array, Ragged)}
+    lengths = np.max([array.lengths for array in inputs.values() if isinstance(array, Ragged)], axis=0)
+    order = np.argsort(lengths, kind="stable")
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            batch = preprocessor.pad(take(inputs, order[start : start + batch_size]))
+            embedded = net.embed(**{name: torch.from_numpy(array) for name, array in batch.items()})
+            if embedded is None:
+                return None
+            parts.append(embedded.numpy())
+    return np.concatenate(parts)[np.argsort(order, kind="stable")]

@@ -1,0 +1,416 @@
+"""The training loop: set up, fit, validate. One stage from its start to the best weights.
+
+Read it from top to bottom: `train` is the whole story, `_Stage` holds what is live while it runs.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from hft_core.components import Columns, Facts, HeadSpec, Loss, Metric, Model, Objective, ParamGroup, Preprocessor, Task
+from hft_core.components.net import Net
+from hft_core.errors import Interrupted, NonFiniteError, OutOfMemoryError
+from hft_core.recipe.model import Stage
+from hft_core.runtime.randomness import key_of
+from hft_core.training import checkpoint
+from hft_core.training.inference import predictions
+from hft_core.training.stopping import StopRequest
+from hft_core.training.streams import Batch, LiveStream, tensors
+
+_LOGGED = 200  # points of a stage's curve
+_EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a finetune stage chooses its best epoch by."""
+
+    head: str
+    task: Task
+    facts: Facts
+    columns: Columns
+    """Cleaned validation rows."""
+    metrics: Sequence[Metric]
+    best: Metric
+
+
+@dataclass
+class Job:
+    """Everything that one stage needs."""
+
+    stage: Stage
+    model: Model
+    start: Path | None
+    preprocessor: Preprocessor
+    streams: Sequence[LiveStream]
+    heads: dict[str, HeadSpec]
+    seed: int
+    precision: str
+    validation: Validation | None
+    work: Path
+    """Where checkpoints go."""
+    stop: StopRequest
+    say: Callable[[str], None]
+    advance: Callable[[int, int, dict[str, float]], None]
+    """Called after each step with step, steps and figures."""
+    metrics: Sequence[Metric] = ()
+    """Metrics of language-modelling statistics."""
+
+
+@dataclass
+class Result:
+    """What became of a stage."""
+
+    net: Net
+    steps: int
+    seconds: float
+    cpu_seconds: dict[str, float]
+    """CPU time of this process: `train`, and `validation`; since the last resumption."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_step: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def train(job: Job) -> Result:
+    """Train one stage; the result's net has the best weights, in fp32, in evaluation mode."""
+    stage = _Stage(job)
+    stage.resume()
+    if stage.step == 0:
+        stage.dry_run()
+        if job.stage.stage == "pretrain":
+            stage.validate()  # what the text is worth to the model that the stage starts from
+    while stage.step < stage.steps:
+        stage.one_step()
+        if stage.epoch_ended() or stage.step == stage.steps:
+            stage.validate()
+        stage.keep_safe()
+    return stage.finish()
+
+
+class _Stage:
+    """The live objects of a stage."""
+
+    # ---- set up ----
+
+    def __init__(self, job: Job):
+        self.job = job
+        torch.manual_seed(key_of(job.seed, "build") % 2**63)
+        self.net = job.model.build(job.start, job.preprocessor, job.heads)
+        self.techniques = [(technique, technique.prepare(self.net)) for technique in job.stage.techniques]
+        AcceleratorState._reset_state()  # a process may run stages of different precision
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if job.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
+        )
+        # Only the wrapper runs in mixed precision; evaluation calls the net itself, in fp32.
+        self.trained = self.accelerator.prepare_model(_Forward(self.net))
+        self.groups = parameter_groups(self.net)
+        for technique, _ in self.techniques:
+            self.groups = technique.groups(self.net, self.groups)
+        self.parameters = [parameter for group in self.groups for parameter in group.params]
+        self.optimizer = job.stage.optimizer.build(self.groups)
+        self.lead = job.streams[0]
+        self.steps = self.lead.order.steps(job.stage.epochs)
+        self.micro = job.stage.micro_batch or job.stage.batch_size
+        self.settle_steps, self.settling = self._new_heads()
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+        self.losses: dict[str, list[float]] = {stream.name: [] for stream in job.streams}
+        self.best: dict[str, torch.Tensor] | None = None
+        self.best_score, self.best_step = -math.inf, None
+        self.seconds, self.clock, self.saved_at = 0.0, time.monotonic(), time.monotonic()
+        self.cpu_started, self.cpu_validation = time.process_time(), 0.0
+        self.net.train()
+
+    def _new_heads(self) -> tuple[int, list[torch.nn.Parameter]]:
+        """Steps in which new heads are trained alone, and their parameters: random gradients would spoil the backbone."""
+        names = [name for name, spec in self.job.heads.items() if name in self.net.new_heads and spec.settle > 0]
+        if not names:
+            return 0, []
+        shared = {id(parameter) for part in self.net.parts() if part.kind != "head" for parameter in part.module.parameters()}
+        own = [
+            parameter
+            for part in self.net.parts()
+            if part.name in {f"head.{name}" for name in names}
+            for parameter in part.module.parameters()
+            if id(parameter) not in shared
+        ]
+        steps = min(100, round(max(self.job.heads[name].settle for name in names) * self.steps))
+        self.job.say(f"the weights have no head {', '.join(names)}: it is new, and trained alone for {steps} steps")
+        return steps, own
+
+    def resume(self) -> None:
+        """Continue from the newest sound checkpoint, if there is one."""
+        found = checkpoint.latest(self.job.work)
+        if found is None:
+            return
+        saved, state = found
+        with torch.no_grad():
+            for name, parameter in self._named():
+                parameter.copy_(saved[f"net/{name}"])
+        checkpoint.load_optimizer(self.optimizer, saved, state["optimizer"])
+        for index, (technique, technique_state) in enumerate(self.techniques):
+            prefix = f"technique/{index}/"
+            technique.load(technique_state, {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
+        best = {name.removeprefix("best/"): tensor for name, tensor in saved.items() if name.startswith("best/")}
+        self.best = best or None
+        self.step, self.history, self.losses = state["step"], state["history"], state["losses"]
+        self.best_step, self.seconds = state["best_step"], state["seconds"]
+        self.best_score = state["best_score"] if state["best_score"] is not None else -math.inf
+        self.job.say(f"continuing at step {self.step} of {self.steps}")
+
+    def dry_run(self) -> None:
+        """Run the longest and the first batch forward and backward before step one: what cannot work fails here."""
+        for stream in self.job.streams:
+            for batch in (stream.longest_batch(self.micro), stream.micro_batches(0, self.micro)[0]):
+                loss = self._loss(stream, batch, micro=0)
+                self.accelerator.backward(loss.sum / max(1, stream.objective.count(batch)))
+                if not torch.isfinite(loss.sum):
+                    raise NonFiniteError(
+                        f"objective {stream.name}: the loss is {float(loss.sum)} before the first step; the weights or "
+                        "the data of its first rows are unusable"
+                    )
+        self.optimizer.zero_grad(set_to_none=True)
+
+    # ---- fit ----
+
+    def one_step(self) -> None:
+        """One optimizer step: every objective's sum over its own count, weighted; then clip, check, step."""
+        self._freeze_while_settling()
+        factor = self.job.stage.schedule.factor(self.step, self.steps)
+        for group, torch_group in zip(self.groups, self.optimizer.param_groups, strict=True):
+            torch_group["lr"] = self.job.stage.optimizer.lr * factor * group.lr_scale
+        for stream in self.job.streams:
+            weight = stream.weight(self.step / max(1, self.steps - 1))
+            batches = stream.micro_batches(self.step, self.micro)
+            count = max(1, sum(stream.objective.count(batch) for batch in batches))
+            total = 0.0
+            for micro, batch in enumerate(batches):
+                loss = self._loss(stream, batch, micro)
+                self.accelerator.backward(loss.sum * (weight / count))
+                total += float(loss.sum.detach())
+            self.losses[stream.name].append(total / count)
+        self._check_finite(self._clip())
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        for technique, state in self.techniques:
+            technique.after_step(self.net, state, self.step)
+        self._log(factor)
+
+    def _loss(self, stream: LiveStream, batch: Batch, micro: int) -> Loss:
+        """The objective's loss with the techniques around it, under the seed of this step and micro-batch."""
+        torch.manual_seed(key_of(self.job.seed, "dropout", self.step, micro, stream.position) % 2**63)
+
+        def compute(arrays: dict[str, torch.Tensor]) -> Loss:
+            return stream.objective.loss(partial(self.trained, stream.head), arrays)
+
+        for technique, state in self.techniques:
+            if _applies(technique.on, stream.objective, stream.name):
+                compute = partial(technique.loss, compute, state=state)
+        try:
+            with self.accelerator.autocast():
+                return compute(tensors(batch, self.accelerator.device))
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
+                rows = next(iter(batch.values())).shape
+                raise OutOfMemoryError(
+                    f"objective {stream.name}: a batch of shape {list(rows)} does not fit into memory; "
+                    f"set `micro_batch: {max(1, self.micro // 2)}` in the stage (the update stays the same)"
+                ) from error
+            raise
+
+    def _freeze_while_settling(self) -> None:
+        if not self.settle_steps:
+            return
+        own = {id(parameter) for parameter in self.settling}
+        for parameter in self.parameters:
+            parameter.requires_grad_(self.step >= self.settle_steps or id(parameter) in own)
+        if self.step >= self.settle_steps:
+            self.settle_steps = 0
+
+    def _clip(self) -> float:
+        """Clip the gradient's norm; gives the norm before."""
+        limit = self.job.stage.clip if self.job.stage.clip is not None else math.inf
+        return float(torch.nn.utils.clip_grad_norm_(self.parameters, limit))
+
+    def _check_finite(self, norm: float) -> None:
+        """Stop before the optimizer's step if a loss or gradient is not finite."""
+        if math.isfinite(norm):
+            return
+        streams = "; ".join(f"{stream.name}: rows {stream.rows(self.step)[:8]} …" for stream in self.job.streams)
+        raise NonFiniteError(
+            f"step {self.step + 1}: the gradient's norm is {norm} (last losses "
+            f"{ {name: values[-1] for name, values in self.losses.items()} }). Nothing was changed by it. Rows of this "
+            f"step: {streams}. Lower the learning rate, or look at these rows"
+        )
+
+    def _log(self, factor: float) -> None:
+        every = max(1, self.steps // _LOGGED)
+        means = {name: sum(values) / len(values) for name, values in self.losses.items() if values}
+        self.job.advance(self.step, self.steps, {**means, "lr": self.job.stage.optimizer.lr * factor})
+        if self.step % every and self.step != self.steps:
+            return
+        point = {"step": self.step, "epoch": round(self._epochs(), 3), "lr": self.job.stage.optimizer.lr * factor}
+        self.history.append({**point, "loss": means[self.lead.name], "losses": means})
+        self.losses = {name: [] for name in self.losses}
+
+    def _epochs(self) -> float:
+        epoch, position = self.lead.order.place(self.step)
+        batches = self.lead.order.steps(epoch + 1) - (self.lead.order.steps(epoch) if epoch else 0)
+        return epoch + position / batches
+
+    def epoch_ended(self) -> bool:
+        """Whether the step that was just done ended an epoch of the first objective."""
+        return self.lead.order.last_of_epoch(self.step - 1)
+
+    # ---- validate ----
+
+    def validate(self) -> None:
+        """Measure with averaged weights, in fp32 and evaluation mode; keep the weights if they are the best so far."""
+        started = time.process_time()
+        with ExitStack() as stack, torch.no_grad():
+            for technique, state in self.techniques:
+                stack.enter_context(technique.averaged(self.net, state))
+            self.net.eval()
+            figures = self._held_out() | self._validation()
+            self.net.train()
+            self.history.append({"step": self.step, "epoch": round(self._epochs(), 3), "validation": figures})
+            score = self._score(figures)
+            if self.step and score is not None and score > self.best_score:
+                self.best_score, self.best_step = score, self.step
+                self.best = {name: parameter.detach().cpu().clone() for name, parameter in self._named()}
+        self.cpu_validation += time.process_time() - started
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in figures.items() if "[" not in name)
+        if shown:
+            self.job.say(f"epoch {self._epochs():.3g}: {shown}")
+
+    def _held_out(self) -> dict[str, float]:
+        """Mean loss of each text stream on its held-out rows, always with the same masks."""
+        figures: dict[str, float] = {}
+        for stream in self.job.streams:
+            total, count = 0.0, 0
+            for batch in stream.held_out_batches(_EVALUATION_BATCH):
+                loss = stream.objective.loss(partial(self.net, stream.head), tensors(batch, self.accelerator.device))
+                total += float(loss.sum)
+                count += stream.objective.count(batch)
+            if count:
+                figures[f"{stream.name} loss"] = total / count
+                statistics = [{"nll": total, "tokens": count}]
+                for metric in self.job.metrics:
+                    if metric.needs <= stream.objective.gives:
+                        figures |= metric.measure(statistics, [{}], {})
+        return figures
+
+    def _validation(self) -> dict[str, float]:
+        """The task's metrics on its validation rows."""
+        wanted = self.job.validation
+        if wanted is None or not next(iter(wanted.columns.values()), []):
+            return {}
+        found = predictions(self.net, wanted.head, wanted.task, wanted.columns, self.job.preprocessor, wanted.facts)
+        truths = wanted.task.truths(wanted.columns, wanted.facts)
+        figures: dict[str, float] = {}
+        for metric in wanted.metrics:
+            figures |= metric.measure(found, truths, wanted.facts)
+        return figures
+
+    def _score(self, figures: dict[str, float]) -> float | None:
+        """The figure that chooses the best step, greater being better; None where the last weights are kept."""
+        if self.job.stage.stage == "pretrain":
+            losses = [value for name, value in figures.items() if name.endswith(" loss")]
+            return -sum(losses) if losses else None
+        wanted = self.job.validation
+        if wanted is None or len(next(iter(wanted.columns.values()), [])) < 100:
+            return None
+        sign = 1 if wanted.best.greater_is_better else -1
+        return sign * figures[wanted.best.type_name()]
+
+    # ---- keep ----
+
+    def keep_safe(self) -> None:
+        """Write a checkpoint when one is due, or when asked to stop."""
+        due = time.monotonic() - self.saved_at >= 60 * self.job.stage.checkpoint_minutes
+        if self.step == self.steps or not (due or self.job.stop.asked):
+            return
+        self._tick()
+        named, plain = checkpoint.optimizer_tensors(self.optimizer)
+        saved = {f"net/{name}": parameter for name, parameter in self._named()} | named
+        saved |= {f"best/{name}": tensor for name, tensor in (self.best or {}).items()}
+        for index, (technique, technique_state) in enumerate(self.techniques):
+            saved |= {f"technique/{index}/{k}": v for k, v in technique.tensors(technique_state).items()}
+        state = {
+            "step": self.step,
+            "history": self.history,
+            "losses": self.losses,
+            "best_step": self.best_step,
+            "best_score": self.best_score if math.isfinite(self.best_score) else None,
+            "seconds": self.seconds,
+            "optimizer": plain,
+        }
+        checkpoint.save(self.job.work, self.step, saved, state)
+        self.saved_at = time.monotonic()
+        if self.job.stop.asked:
+            raise Interrupted(f"stopped at step {self.step} of {self.steps} as asked; run the same command to continue")
+
+    def _named(self) -> list[tuple[str, torch.Tensor]]:
+        """Parameters and buffers by name, each shared one once."""
+        return [*self.net.named_parameters(), *self.net.named_buffers()]
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self.seconds, self.clock = self.seconds + now - self.clock, now
+
+    def finish(self) -> Result:
+        """Put the best weights (or, without a best, the last averaged ones) into the net."""
+        with torch.no_grad(), ExitStack() as stack:
+            for technique, state in self.techniques:
+                stack.enter_context(technique.averaged(self.net, state))
+            final = self.best or {name: tensor.detach().clone() for name, tensor in self._named()}
+        with torch.no_grad():
+            for name, tensor in self._named():
+                tensor.copy_(final[name])
+        if self.best is None:
+            self.notes.append("too few held-out rows to choose a best epoch: the last weights are kept")
+        for parameter in self.parameters:
+            parameter.requires_grad_(True)
+        self._tick()
+        cpu = {"train": time.process_time() - self.cpu_started - self.cpu_validation, "validation": self.cpu_validation}
+        return Result(self.net.eval(), self.steps, self.seconds, cpu, self.history, self.best_step, self.notes)
+
+
+class _Forward(torch.nn.Module):
+    """What accelerate wraps (mixed precision, data parallelism), so that the net itself stays plain."""
+
+    def __init__(self, net: Net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, head: str, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
+        outputs: dict[str, torch.Tensor] = self.net(head, **arrays)
+        return outputs
+
+
+def parameter_groups(net: Net) -> list[ParamGroup]:
+    """Two groups: matrices, which weight decay applies to, and biases and normalisation, which it does not."""
+    named = list(net.named_parameters())
+    groups = []
+    for decay in (True, False):
+        chosen = [(name, parameter) for name, parameter in named if (parameter.ndim >= 2) == decay]
+        groups.append(ParamGroup([name for name, _ in chosen], [parameter for _, parameter in chosen], decay=decay))
+    return [group for group in groups if group.params]
+
+
+def _applies(on: list[str] | None, objective: Objective, name: str) -> bool:
+    """Whether a technique changes this objective's loss: those it names, or those that train a task."""
+    return objective.needs_task if on is None else name in on

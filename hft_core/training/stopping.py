@@ -1,0 +1,36 @@
+"""A request to stop (SIGTERM, Ctrl-C) is noted, and honoured at the next step, after a checkpoint."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopRequest:
+    """Whether somebody asked to stop."""
+
+    asked = False
+
+
+@contextmanager
+def watch() -> Iterator[StopRequest]:
+    """Note SIGTERM and SIGINT while the block runs; a second Ctrl-C interrupts at once."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
+        yield request
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if request.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        request.asked = True
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

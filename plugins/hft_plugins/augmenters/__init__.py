@@ -1,0 +1,1 @@
+"""The built-in augmenters: synonyms, random-swap and random-delete."""

@@ -1,0 +1,1 @@
+"""The built-in metrics: classification and language modelling."""

@@ -1,0 +1,63 @@
+"""The bundle's model card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hft_core import Finished
+from hft_plugins.onnx.gates import Gate
+
+_SHOWN_LABELS = 50
+
+
+def model_card(run: Finished, precisions: Sequence[str], gates: Sequence[Gate], standalone: bool) -> str:
+    """Give README.md: what the model does, its figures, how it was checked, how to use it."""
+    parts = [
+        f"# {run.name}",
+        f"A model for {run.task.type_name()}, exported to ONNX by hft. It reads {_code(run.task.roles().text)}. "
+        f"Precisions: {', '.join(precisions)}.",
+    ]
+    if labels := run.facts.get("labels"):
+        parts.append(f"Labels: {_code(labels[:_SHOWN_LABELS])}{', …' if len(labels) > _SHOWN_LABELS else ''}")
+    if run.card:
+        parts += ["## Figures", _items(run.card)]
+    parts += [
+        "## How the export was checked",
+        "Against the trained fp32 model; a precision that misses a bound is not written.",
+        _table(gates),
+        "## Use",
+        _usage(standalone),
+    ]
+    if run.cleaners:
+        names = _code([cleaner.type_name() for cleaner in run.cleaners])
+        parts.append(f"`hft predict` and `hft_core.runtime` clean each text first: {names}. `predict.py` does not.")
+    if "int8" in precisions:
+        parts.append("At int8 a row's numbers depend slightly on its batch, because activations are scaled per batch.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _usage(standalone: bool) -> str:
+    lines = [
+        "```",
+        'hft predict . "a text"         # or --file rows.csv',
+        "hft verify .                   # checksums and golden vectors on this machine",
+    ]
+    if standalone:
+        lines.append('python predict.py "a text"     # onnxruntime, tokenizers and numpy only')
+    return "\n".join([*lines, "```"])
+
+
+def _code(words: Sequence[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _items(card: Mapping[str, Any]) -> str:
+    written = {name: f"{value:.4f}" if isinstance(value, float) else str(value) for name, value in card.items()}
+    return "\n".join(f"- {name}: {value}" for name, value in written.items())
+
+
+def _table(gates: Sequence[Gate]) -> str:
+    lines = ["| gate | bound | measured | verdict |", "|---|---|---|---|"]
+    lines += ["| " + " | ".join(value.replace("|", "\\|") for value in gate.row().values()) + " |" for gate in gates]
+    return "\n".join(lines)

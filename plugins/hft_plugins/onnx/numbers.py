@@ -1,0 +1,126 @@
+"""Numbers gate: the graph computes what the model computes, at all shapes and paddings.
+
+Wrong graphs pass at the shape they were traced at; 1×1, the maximum, and padding on either side or in
+the middle are where they fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hft_core import DamagedError, Graph
+from hft_core.runtime.randomness import generator
+from hft_plugins.onnx.gates import Gate
+
+BOUND = 1e-4
+"""Largest difference, as a share of the output's scale (its largest absolute value, at least 1)."""
+PADDINGS = ("right", "left", "hole")
+Run = Callable[..., dict[str, NDArray[Any]]]
+
+
+def numbers_gates(graph: Graph, reference: Run, exported: Run, vocabulary: int, longest: int | None) -> list[Gate]:
+    """Compare two runs of one graph on random inputs.
+
+    Args:
+        reference: the model in torch, ``reference(**inputs) -> named outputs``.
+        exported: the graph in onnxruntime, called the same way.
+        vocabulary: ids are drawn below it; each is used once before any is used twice.
+        longest: the largest sequence; None: the graph's maximum.
+    """
+    worst: dict[str, tuple[float, str]] = dict.fromkeys(graph.outputs, (0.0, "none"))
+    cases = 0
+    for case, inputs in _cases(graph, vocabulary, longest):
+        cases += 1
+        wanted, found = reference(**inputs), exported(**inputs)
+        for name, axes in graph.outputs.items():
+            difference = _difference(wanted[name], found[name], inputs, per_token=list(axes[1:2]) == ["sequence"])
+            if difference > worst[name][0] or np.isnan(difference):
+                worst[name] = (difference, case)
+    return [
+        Gate(
+            f"numbers: {name}",
+            f"≤ {BOUND:g} × scale in {cases} cases",
+            f"{difference:.1e} ({case})",
+            difference <= BOUND,  # NaN fails
+        )
+        for name, (difference, case) in worst.items()
+    ]
+
+
+def _cases(graph: Graph, vocabulary: int, longest: int | None) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
+    """Shapes × paddings."""
+    maximum = min(value for value in (longest, graph.maximum.get("sequence"), 512) if value)
+    lengths = [(1, 1), (2, 2), (1, 7), (3, 7), (1, 16), (5, 33), (4, 64), (2, maximum // 2), (1, maximum), (2, maximum)]
+    shapes = sorted({(rows, min(max(length, 1), maximum)) for rows, length in lengths})
+    ids = _Ids(vocabulary)
+    for rows, length in shapes:
+        for padding in PADDINGS:
+            mask = _mask(rows, length, padding)
+            yield (
+                f"{rows}×{length}, {padding} padding",
+                {name: _input(name, axes, graph, mask, ids) for name, axes in graph.inputs.items()},
+            )
+
+
+def _mask(rows: int, length: int, padding: str) -> NDArray[np.int64]:
+    """1 where a token is; the first row is full where there are others, so that short rows are padded."""
+    mask = np.ones((rows, length), np.int64)
+    for row in range(1 if rows > 1 else 0, rows):
+        gone = min(length - 1, max(1, (row + 1) * length // (rows + 1)))
+        if padding == "right":
+            mask[row, length - gone :] = 0
+        elif padding == "left":
+            mask[row, :gone] = 0
+        elif length > 2:
+            start = 1 + row % max(1, length - 1 - gone) if gone < length - 1 else 1
+            mask[row, start : min(start + gone, length - 1)] = 0
+    return mask
+
+
+class _Ids:
+    """Token ids in an order that visits the whole vocabulary before it repeats."""
+
+    def __init__(self, vocabulary: int):
+        self._order = generator("onnx", "ids").permutation(vocabulary)
+        self._next = 0
+
+    def take(self, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        positions = np.arange(self._next, self._next + int(np.prod(shape)))
+        self._next = int(positions[-1]) + 1
+        return self._order[positions % len(self._order)].reshape(shape).astype(np.int64)
+
+
+def _input(name: str, axes: Any, graph: Graph, mask: NDArray[np.int64], ids: _Ids) -> NDArray[Any]:
+    """An array for one input: ids and mask as such, others in the kind and range of the example."""
+    example = graph.example[name]
+    sizes = {"batch": mask.shape[0], "sequence": mask.shape[1]}
+    if unknown := [axis for axis in axes if isinstance(axis, str) and axis not in sizes]:
+        raise DamagedError(f"onnx export: the numbers gate has no size for the axes {unknown} of input {name!r}")
+    shape = tuple(sizes[axis] if isinstance(axis, str) else axis for axis in axes)
+    if name == "input_ids":
+        return ids.take(shape)
+    if name == "attention_mask":
+        return mask.astype(example.dtype)
+    random = generator("onnx", name, *shape)
+    if np.issubdtype(example.dtype, np.floating):
+        return random.standard_normal(shape).astype(example.dtype)
+    return random.integers(example.min(), example.max() + 1, shape).astype(example.dtype)
+
+
+def _difference(
+    wanted: NDArray[Any], found: NDArray[Any], inputs: Mapping[str, NDArray[Any]], per_token: bool
+) -> float:
+    """Largest difference over scale; at padded positions of a value per token anything may stand."""
+    if wanted.shape != found.shape:
+        return float("inf")
+    if per_token and "attention_mask" in inputs:
+        kept = inputs["attention_mask"].astype(bool)
+        wanted, found = wanted[kept], found[kept]
+    if not np.isfinite(wanted).all() or not np.isfinite(found).all():
+        return float("nan")
+    scale = max(1.0, float(np.abs(wanted).max(initial=0)))
+    return float(np.abs(wanted.astype(np.float64) - found).max(initial=0)) / scale

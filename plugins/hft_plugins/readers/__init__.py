@@ -1,0 +1,1 @@
+"""The built-in readers: csv, jsonl and text files."""

@@ -1,0 +1,217 @@
+"""A report with everything in it, as realistic as a made-up one can be."""
+
+import math
+
+import numpy as np
+
+RECIPE = """\
+# yaml-language-server: $schema=recipe.schema.json
+name: 外卖评论
+seed: 0
+data:
+  train:      {type: csv, path: train.csv}
+  validation: {type: csv, path: dev.csv}
+  test:       {type: csv, path: test.csv}
+  corpus:     {type: text, path: unlabelled.txt}
+task:  {type: text-classification, text: review, label: topic}
+model: {type: bert, source: bert-base-chinese}
+prepare:
+  clean:
+    - {type: unicode}
+    - {type: near-duplicates, threshold: 0.85}
+stages:
+  - stage: pretrain
+    name: adapt
+    objectives: [{type: masked-lm, data: [corpus, train]}]
+    epochs: 5
+  - stage: finetune
+    objectives: [{type: task, data: train}]
+    epochs: 3
+evaluate: {metrics: [{type: f1, average: macro}, {type: accuracy}], seeds: 3}
+export: [{type: onnx, precisions: [fp32, int8]}]
+"""
+LABELS = ["味道", "配送速度", "包装与卫生", "价格", "服务态度", "其他"]
+
+
+def figure(value, half=0.016, **more):
+    return {"value": value, "low": value - half, "high": value + half, **more}
+
+
+def curves(steps, start, end, rate, with_metric):
+    random = np.random.default_rng(steps)
+    points = []
+    for step in range(1, steps + 1, max(1, steps // 400)):
+        done = step / steps
+        loss = end + (start - end) * math.exp(-4 * done) + random.normal(0, 0.03 * start)
+        warm = min(done / 0.1, (1 - done) / 0.9)
+        points.append({"step": step, "epoch": 3 * done, "loss": float(loss), "lr": rate * max(warm, 0)})
+    for epoch in range(1, 7):
+        done = epoch / 6
+        validation = {"loss": end + 0.1 + (start - end) * math.exp(-4 * done)}
+        if with_metric:
+            validation |= {"f1": 0.87 - 0.4 * math.exp(-4 * done), "accuracy": 0.89 - 0.35 * math.exp(-4 * done)}
+        points.append({"step": int(steps * done), "epoch": 3 * done, "validation": validation})
+    return points
+
+
+def sample():
+    random = np.random.default_rng(0)
+    matrix = random.poisson(6, (6, 6)) + np.diag([212, 180, 96, 88, 140, 51])
+    per_class = []
+    for i, label in enumerate(LABELS):
+        recall, precision = matrix[i, i] / matrix[i].sum(), matrix[i, i] / matrix[:, i].sum()
+        per_class.append(
+            {
+                "label": label,
+                "precision": float(precision),
+                "recall": float(recall),
+                "f1": float(2 * precision * recall / (precision + recall)),
+                "support": int(matrix[i].sum()),
+            }
+        )
+    details = {f"f1[{entry['label']}]": figure(entry["f1"], 0.03) for entry in per_class}
+    metrics = {
+        "test": {"f1": figure(0.871, sd=0.004, shipped=0.874), "accuracy": figure(0.889, 0.014), **details},
+        "validation": {"f1": figure(0.878, 0.018), "accuracy": figure(0.894, 0.015)},
+    }
+    baselines = {
+        "majority": {"test": {"f1": figure(0.071, 0.004), "accuracy": figure(0.272, 0.02)}},
+        "tfidf": {"test": {"f1": figure(0.812, 0.019), "accuracy": figure(0.836, 0.017)}},
+        "probe": {"test": {"f1": figure(0.764, 0.021), "accuracy": figure(0.79, 0.019)}},
+    }
+    ledger = [
+        {
+            "name": "train",
+            "read": 9987,
+            "kept": 9611,
+            "quarantined": {"empty text": 14, "label is empty": 3},
+            "dropped": [
+                {"component": "near-duplicates", "reason": "near duplicate of an earlier row", "rows": 341},
+                {"component": "length", "reason": "fewer than 2 characters", "rows": 18},
+            ],
+            "made": {"synonyms": 19222},
+            "unknown_rate": 0.0013,
+            "edits": [
+                {
+                    "component": "unicode",
+                    "before": "味道ＯＫ，就是\u3000送餐  太慢了！！！",
+                    "after": "味道OK，就是 送餐 太慢了！！！",
+                },
+                {"component": "html", "before": "<b>很好吃</b>&nbsp;下次还来<br>", "after": "很好吃 下次还来"},
+            ],
+        },
+        *(
+            {
+                "name": name,
+                "read": rows,
+                "kept": rows,
+                "quarantined": {},
+                "dropped": [],
+                "made": {},
+                "unknown_rate": rate,
+                "edits": [],
+            }
+            for name, rows, rate in (("validation", 1000, 0.0016), ("test", 1000, 0.0015), ("corpus", 62774, None))
+        ),
+    ]
+    checks = [
+        {
+            "severity": "error",
+            "title": "12 test texts are in the training split",
+            "detail": "Removed from training: “很好吃，下次还来”, “不错” and 10 more.",
+        },
+        {
+            "severity": "warning",
+            "title": "Label conflicts",
+            "detail": "8 texts occur with two labels, such as “还可以” (味道, 其他).",
+        },
+        {"severity": "info", "title": "Class balance", "detail": "The largest class has 27.2 %, the smallest 6.0 %."},
+        {"severity": "ok", "title": "Empty rows", "detail": "None left."},
+    ]
+    stages = [
+        {
+            "name": "adapt",
+            "kind": "pretrain",
+            "seconds": 4210.0,
+            "steps": 4520,
+            "curves": curves(4520, 3.4, 1.7, 2e-4, with_metric=False),
+            "notes": ["1 % of the stream (628 rows) is held out; the best checkpoint is by loss there: step 4,480."],
+        },
+        {
+            "name": "finetune",
+            "kind": "finetune",
+            "seconds": 1188.0,
+            "steps": 1803,
+            "curves": curves(1803, 1.8, 0.21, 5e-5, with_metric=True),
+            "notes": ["Best checkpoint by f1: epoch 2.5."],
+        },
+    ]
+    sections = [
+        {
+            "title": "ONNX",
+            "text": "Both graphs make the same decisions as the saved model on 1,000 validation rows.\n\n"
+            "Drift is the largest difference of a score.",
+            "table": [
+                {
+                    "precision": "fp32",
+                    "size (MB)": 409.2,
+                    "agreement": 1.0,
+                    "drift": 0.0000031,
+                    "f1": 0.878,
+                    "kept": True,
+                },
+                {
+                    "precision": "int8",
+                    "size (MB)": 103.1,
+                    "agreement": 0.994,
+                    "drift": 0.021,
+                    "f1": 0.876,
+                    "kept": True,
+                },
+            ],
+            "svg": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 300 60"><rect width="210" height="22" y="4" '
+            'fill="#2457a8"/><rect width="64" height="22" y="34" fill="#b8471b"/><text x="220" y="20" font-size="13">'
+            '21 ms fp32</text><text x="74" y="50" font-size="13">6.4 ms int8</text></svg>',
+            "data": {},
+        }
+    ]
+    errors = [
+        {"text": "送来的时候汤全洒了，袋子里都是油", "truth": "包装与卫生", "predicted": "配送速度", "score": 0.983},
+        {"text": "价格涨了味道没涨", "truth": "价格", "predicted": "味道", "score": 0.971},
+        {"text": "A very long review " * 40, "truth": "其他", "predicted": "服务态度", "score": 0.958},
+        {"text": "<script>alert('x')</script> & co", "truth": "其他", "predicted": "味道", "score": None},
+    ]
+    environment = {
+        "cpu": "AMD EPYC 7B13, 8 cores",
+        "threads": 8,
+        "precision": "fp32",
+        "versions": {"python": "3.11.7", "torch": "2.13.0", "transformers": "5.23.0", "onnxruntime": "1.32.0"},
+    }
+    return {
+        "format": 1,
+        "name": "外卖评论",
+        "created": "2026-05-04T10:21:33+02:00",
+        "hft": "0.1.0",
+        "seeds": [0, 1, 2],
+        "task": "text-classification",
+        "model": "bert from bert-base-chinese",
+        "base_model": "bert-base-chinese",
+        "recipe": RECIPE,
+        "headline": {"split": "test", "metric": "f1", "greater_is_better": True},
+        "intervals": "95 %, over rows and 3 seeds",
+        "metrics": metrics,
+        "baselines": baselines,
+        "per_class": per_class,
+        "confusion": {"labels": LABELS, "matrix": matrix.tolist()},
+        "errors": errors,
+        "ledger": ledger,
+        "checks": checks,
+        "stages": stages,
+        "sections": sections,
+        "warnings": ["12 test texts also stood in the training split; they were removed from training."],
+        "environment": environment,
+        "next": [
+            {"command": "hft predict runs/外卖评论/bundle --text '很好吃'", "purpose": "Try the bundle:"},
+            {"command": "hft ablate recipe.yaml", "purpose": "See what each stage is worth:"},
+        ],
+    }

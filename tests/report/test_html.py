@@ -1,0 +1,136 @@
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from hft_core.report.content import Report
+from hft_core.report.html import render
+
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Checks that elements are balanced and collects what the tests ask for."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.tags, self.attributes, self.texts = [], [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"{tag}: an attribute twice"
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.links += [value for name, value in attrs if name in ("href", "src")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_a_page_is_well_formed_and_has_every_section(report):
+    page = Page(render(report))
+    sections = ["summary", "results", "errors", "data", "training", "exports", "reproduce", "next"]
+    assert page.ids == sections
+    assert [link for link in page.links if link.startswith("#")] == [f"#{name}" for name in sections]
+    assert page.tags.count("svg") == 7  # bars, heat map, two and three curves
+
+
+def test_a_page_needs_nothing_from_outside(report):
+    page = Page(render(report))
+    assert all(link.startswith(("#", "data:image/svg+xml;base64,")) for link in page.links)
+    assert not {"script", "link", "iframe", "object", "form"} & set(page.tags)
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    text = render(report)
+    assert "@import" not in text
+    assert "url(" not in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_every_text_is_escaped_wherever_it_stands(report):
+    attack = "\"'><script>alert(1)</script><b>&amp;"
+
+    def poisoned(value, key=""):
+        if isinstance(value, dict):
+            return {name: poisoned(inner, name) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [poisoned(inner, key) for inner in value]
+        keep = key in ("severity", "svg", "split", "metric")
+        return attack if isinstance(value, str) and not keep else value
+
+    page = Page(render(poisoned(report)))
+    assert "script" not in page.tags
+    assert "b" in page.tags  # the check titles are bold, and only they
+    assert page.tags.count("b") == len(report["checks"])
+    assert "".join(page.texts).count("<script>alert(1)</script>") > 30
+
+
+def test_names_of_labels_metrics_and_columns_are_escaped_too(report):
+    attack = "<script>x</script>"
+    report["confusion"]["labels"][0] = attack
+    report["metrics"]["test"][attack] = report["metrics"]["test"]["f1"]
+    report["baselines"][attack] = report["baselines"]["tfidf"]
+    report["ledger"][0]["quarantined"] = {attack: 1}
+    report["sections"][0]["table"] = [{attack: attack}]
+    report["environment"][attack] = attack
+    report["stages"][1]["curves"][-1]["validation"][attack] = 0.5
+    page = Page(render(report))
+    assert "script" not in page.tags
+
+
+def test_the_model_stands_beside_the_baselines(report):
+    text = "".join(Page(render(report)).texts)
+    for word in ("This model", "Majority class", "TF-IDF + logistic regression", "Frozen model + linear probe"):
+        assert word in text
+    assert "0.871 [0.855, 0.887]" in text
+    assert "Better than the best baseline (TF-IDF + logistic regression, 0.812) by 0.059" in text
+    assert "do not overlap" in text
+
+
+@pytest.mark.parametrize(
+    ("model", "greater", "words"),
+    [
+        (0.82, True, "intervals overlap"),
+        (0.80, True, "Not better than the best baseline"),
+        (0.90, False, "Not better than the best baseline (Majority class"),
+        (0.01, False, "Better than the best baseline (Majority class"),
+    ],
+)
+def test_the_verdict_says_how_the_model_stands(report, model, greater, words):
+    report["headline"]["greater_is_better"] = greater
+    report["metrics"]["test"]["f1"] = {"value": model, "low": model - 0.015, "high": model + 0.015}
+    assert words in "".join(Page(render(report)).texts)
+
+
+def test_an_exporters_image_cannot_break_the_page(report):
+    report["sections"][0]["svg"] = "<svg><script>alert(1)</script></div></section>"
+    page = Page(render(report))
+    assert "script" not in page.tags
+    image = next(link for link in page.links if link.startswith("data:"))
+    assert base64.b64decode(image.split(",")[1]).decode() == report["sections"][0]["svg"]
+
+
+def test_a_run_without_a_task_has_fewer_sections(bare):
+    page = Page(render(bare))
+    assert page.ids == ["summary", "training", "reproduce"]
+    assert "not evaluated" in "".join(page.texts)
+
+
+def test_the_sample_has_the_documented_shape_and_survives_json(report):
+    assert set(report) == Report.__required_keys__
+    assert render(json.loads(json.dumps(report))) == render(report)
+
+
+def test_tables_scroll_in_their_own_container(report):
+    text = render(report)
+    assert text.count("<table>") == len(re.findall(r'<div class="scroll" tabindex="0"><table>', text))

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import math
+
+from hft_core.runtime.agreement import decision, drift, margin, same_decision
+
+
+def test_a_decision_is_what_is_not_a_float() -> None:
+    prediction = {"label": "好", "score": 0.5, "start": 3, "scores": {"a": 0.1}, "n_best": [{"text": "x"}]}
+    assert decision(prediction) == {"label": "好", "start": 3, "scores": {}}
+
+
+def test_labels_and_offsets_must_agree_unless_scores_tie() -> None:
+    sure = {"label": "a", "scores": {"a": 0.9, "b": 0.1}}
+    tie = {"label": "a", "scores": {"a": 0.50001, "b": 0.49999}}
+    other = {"label": "b", "scores": {"a": 0.4, "b": 0.6}}
+    assert same_decision(sure, sure)
+    assert not same_decision(sure, other)
+    assert same_decision(tie, other)
+    assert not same_decision({"start": 1, "end": 2}, {"start": 1, "end": 3})
+
+
+def test_margin() -> None:
+    assert math.isclose(margin({"scores": [0.2, 0.7, 0.1]}), 0.5)
+    assert margin({"label": "a"}) == math.inf
+
+
+def test_drift_is_the_largest_difference_and_infinite_for_what_is_missing() -> None:
+    assert math.isclose(drift({"a": 0.1, "b": [0.5, 0.2]}, {"a": 0.1, "b": [0.5, 0.25]}), 0.05)
+    assert drift({"a": 0.1}, {}) == math.inf
+    assert drift({"a": math.nan}, {"a": math.nan}) == math.inf
+    assert drift([0.1], [0.1, 0.2]) == math.inf
