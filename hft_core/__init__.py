@@ -53,7 +53,7 @@ _HOMES = {
     "Run": "hft_core.pipeline.run",
     "run": "hft_core.pipeline.run",
 }
-__all__ = sorted(_HOMES)  # noqa: PLE0605  # a computed list: the names stand once
+__all__ = sorted(_HOMES)  # a computed list: the names stand once
 
 
 def __getattr__(name: str) -> Any:

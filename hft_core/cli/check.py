@@ -18,5 +18,7 @@ def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...])
     """
     loaded, _ = load(recipe, overrides, plugins)
     stages = len(loaded.recipe.stages)
-    click.echo(f"{recipe} is valid: {stages} stage{'s' if stages > 1 else ''}, {len(loaded.recipe.data.sources)} data sources")
+    click.echo(
+        f"{recipe} is valid: {stages} stage{'s' if stages > 1 else ''}, {len(loaded.recipe.data.sources)} data sources"
+    )
     click.echo(f"next: hft plan {recipe}")

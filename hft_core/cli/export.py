@@ -10,7 +10,9 @@ import click
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--type", "kind", default="onnx", show_default=True, help="The exporter.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Its settings: --set precisions=[fp32,int8]")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Its settings: --set precisions=[fp32,int8]"
+)
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A file with components.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder to write; default: RUN itself.")
 def command(run: Path, kind: str, settings: tuple[str, ...], plugins: tuple[Path, ...], out: Path | None) -> None:

@@ -65,7 +65,9 @@ def _version(ctx: click.Context, option: click.Parameter, value: bool) -> None:
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Print the version."
+)
 def cli() -> None:
     """hft: hybrid fine-tuning of language models, from raw text to a verified ONNX bundle.
 

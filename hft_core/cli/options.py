@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add RECIPE, --set and --plugin."""
     for decorate in (
-        click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A file with components."),
-        click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a value: stages.0.epochs=3"),
+        click.option(
+            "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A file with components."
+        ),
+        click.option(
+            "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a value: stages.0.epochs=3"
+        ),
         click.argument("recipe", type=click.Path(path_type=Path)),
     ):
         command = decorate(command)

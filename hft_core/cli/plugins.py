@@ -22,7 +22,9 @@ def command(plugins: tuple[Path, ...], as_json: bool) -> None:
                 "name": plugin.name,
                 "distribution": plugin.distribution,
                 "version": plugin.version,
-                "components": [{"kind": c.kind, "type": c.type_name(), "summary": c.summary()} for c in plugin.components],
+                "components": [
+                    {"kind": c.kind, "type": c.type_name(), "summary": c.summary()} for c in plugin.components
+                ],
                 "problem": plugin.problem or None,
             }
             for plugin in registry.plugins
@@ -36,6 +38,8 @@ def command(plugins: tuple[Path, ...], as_json: bool) -> None:
         kinds: dict[str, list[str]] = {}
         for component in plugin.components:
             usable = component.type_name() in registry.classes(component.kind)
-            kinds.setdefault(component.kind, []).append(component.type_name() + ("" if usable else " (offered twice: unusable)"))
+            kinds.setdefault(component.kind, []).append(
+                component.type_name() + ("" if usable else " (offered twice: unusable)")
+            )
         for kind, names in kinds.items():
             click.echo(f"    {kind + 's':<12}{', '.join(names)}")

@@ -13,7 +13,9 @@ from hft_core.cli.options import load, recipe_options
 @recipe_options
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder; default: runs/NAME beside the recipe.")
 @click.option("--no-wait", is_flag=True, help="Exit with 8 instead of waiting for another process's result.")
-def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...], out: Path | None, no_wait: bool) -> None:
+def command(
+    recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...], out: Path | None, no_wait: bool
+) -> None:
     """Carry out RECIPE: prepare, train, evaluate, export, report.
 
     Every finished step is kept in the store (HFT_STORE, default .hft beside the recipe), so the same

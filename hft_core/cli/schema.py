@@ -22,4 +22,6 @@ def command(plugins: tuple[Path, ...]) -> None:
     from hft_core.registry import load_registry
 
     schema = narrow(load_registry(plugins)).model_json_schema()
-    click.echo(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, ensure_ascii=False, indent=1))
+    click.echo(
+        json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, ensure_ascii=False, indent=1)
+    )

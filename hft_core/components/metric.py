@@ -24,7 +24,9 @@ class Metric(Component):
     greater_is_better: ClassVar[bool] = True
 
     @abstractmethod
-    def rows(self, predictions: Sequence[Prediction], truths: Sequence[Prediction], facts: Facts) -> NDArray[np.float64]:
+    def rows(
+        self, predictions: Sequence[Prediction], truths: Sequence[Prediction], facts: Facts
+    ) -> NDArray[np.float64]:
         """Give the statistics of each row, float64 [rows, k]: hits, true and false positives, n-gram counts."""
 
     @abstractmethod

@@ -28,6 +28,8 @@ class Preprocessor(Protocol):
 
     module: str
     """The importable module whose ``load`` restores it."""
+    vocabulary: int
+    """Number of different token ids; 0 where there are none."""
 
     def settings(self) -> dict[str, Any]:
         """Give what `load` needs besides the files, as plain JSON."""

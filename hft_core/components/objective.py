@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
 from hft_core.components.base import Component, Settings
 from hft_core.components.model import Preprocessor
@@ -28,7 +29,7 @@ class Ramp(Settings):
     to: float
     """Weight at the last step."""
 
-    model_config = {"alias_generator": lambda name: name.rstrip("_"), "populate_by_name": True}
+    model_config = ConfigDict(alias_generator=lambda name: name.rstrip("_"), populate_by_name=True)
 
 
 @dataclass(frozen=True)

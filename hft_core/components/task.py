@@ -116,7 +116,9 @@ class Task(Component):
         """Run the model on one padded batch; named numpy outputs, one entry per entry of the batch."""
         module = import_module(self.runtime)
         outputs: dict[str, Any] = (
-            module.predict(self.settings(), call, arrays, facts) if hasattr(module, "predict") else call("model", **arrays)
+            module.predict(self.settings(), call, arrays, facts)
+            if hasattr(module, "predict")
+            else call("model", **arrays)
         )
         return outputs
 

@@ -44,7 +44,8 @@ def _one_variant(batch: Columns, augmenter: Augmenter, roles: Roles, key: int) -
         spans = _protected(batch, roles, len(texts)) if position == 0 else [[] for _ in texts]
         random = RowRandom(key_of(key, name), np.array(batch[ROW], np.int64))
         edits = [
-            _allowed(found, row_spans) for found, row_spans in zip(augmenter.edits(texts, spans, random), spans, strict=True)
+            _allowed(found, row_spans)
+            for found, row_spans in zip(augmenter.edits(texts, spans, random), spans, strict=True)
         ]
         columns = edited(columns, name, edits, roles if position == 0 else None)
         changed |= {index for index, found in enumerate(edits) if found and columns[name][index].strip()}
@@ -52,9 +53,7 @@ def _one_variant(batch: Columns, augmenter: Augmenter, roles: Roles, key: int) -
 
 
 def _protected(batch: Columns, roles: Roles, count: int) -> list[list[tuple[int, int]]]:
-    return [
-        [(span[0], span[1]) for name in roles.protected for span in batch[name][index]] for index in range(count)
-    ]
+    return [[(span[0], span[1]) for name in roles.protected for span in batch[name][index]] for index in range(count)]
 
 
 def _allowed(edits: Sequence[Edit], spans: Sequence[tuple[int, int]]) -> list[Edit]:

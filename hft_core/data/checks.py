@@ -60,7 +60,9 @@ def _repeats(texts: Mapping[str, Counter[int]]) -> list[Check]:
     checks: list[Check] = []
     for split, keys in texts.items():
         if repeated := keys.total() - len(keys):
-            detail = "The cleaner exact-duplicates drops them." if split == "train" else "They count twice in its figures."
+            detail = (
+                "The cleaner exact-duplicates drops them." if split == "train" else "They count twice in its figures."
+            )
             checks.append({"severity": "info", "title": f"{repeated} repeated rows in {split}", "detail": detail})
     return checks
 

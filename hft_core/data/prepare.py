@@ -100,7 +100,14 @@ def prepare_task(
                 "detail": f"Under {_SMALL_VALIDATION} rows the best epoch cannot be told from luck: the last weights are kept.",
             }
         )
-    _finish(out, roles, ledgers, checks, facts, {name: value for name, value in task.settings().items() if value is not None})
+    _finish(
+        out,
+        roles,
+        ledgers,
+        checks,
+        facts,
+        {name: value for name, value in task.settings().items() if value is not None},
+    )
 
 
 def prepare_text(reader: Reader, name: str, column: str | None, cleaners: Sequence[Cleaner], out: Path) -> None:
@@ -189,7 +196,12 @@ def _augment(file: Path, augmenters: Sequence[Augmenter], roles: Roles, seed: in
 
 
 def _finish(
-    out: Path, roles: Roles, ledgers: Mapping[str, Ledger], checks: Sequence[Any], facts: Facts, bound: Mapping[str, Any]
+    out: Path,
+    roles: Roles,
+    ledgers: Mapping[str, Ledger],
+    checks: Sequence[Any],
+    facts: Facts,
+    bound: Mapping[str, Any],
 ) -> None:
     content = {
         "roles": {"text": roles.text, "target": roles.target, "spans": roles.spans, "protected": roles.protected},

@@ -53,7 +53,7 @@ def tfidf(train_texts: Sequence[str], train_labels: Sequence[str], texts: Sequen
     N-grams are 1 or 2 words, or 1 to 3 characters of a text in a script without spaces. Bounded by `MAX_ROWS`,
     `MAX_CHARACTERS` and `MAX_FEATURES`. Without a single n-gram or a second class it is the majority class.
     """
-    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer  # type: ignore[import-untyped]
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
     words = CountVectorizer(token_pattern=r"\w+", ngram_range=(1, 2)).build_analyzer()
     characters = CountVectorizer(analyzer="char", ngram_range=(1, 3)).build_analyzer()
@@ -80,7 +80,7 @@ def linear_probe(train_vectors: NDArray[Any], train_labels: Sequence[str], vecto
 
     Reads the `training_rows` of the training vectors only; whoever embeds the texts need embed no others.
     """
-    from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
+    from sklearn.preprocessing import StandardScaler
 
     rows = training_rows(len(train_vectors))
     labels = [train_labels[row] for row in rows]
@@ -92,8 +92,8 @@ def linear_probe(train_vectors: NDArray[Any], train_labels: Sequence[str], vecto
 
 def _classified(features: Any, labels: Sequence[str], new: Any, inverse_penalty: float) -> list[Prediction]:
     """Fit logistic regression and label the rows of `new`."""
-    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
 
     # The default tolerance of 1e-4 costs twice the time and moved no accuracy by 0.01 on four data sets.
     model = LogisticRegression(C=inverse_penalty, max_iter=300, tol=1e-3)

@@ -34,14 +34,23 @@ def save(
     content: dict[str, Any] = {"figures": figures, "rows": len(truths)}
     if texts is not None:
         content["errors"] = _errors(predictions, truths, texts)
-        content["pairs"] = [[truth.get("label"), found.get("label")] for truth, found in zip(truths, predictions, strict=True)]
+        content["pairs"] = [
+            [truth.get("label"), found.get("label")] for truth, found in zip(truths, predictions, strict=True)
+        ]
     (folder / f"{split}.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def _errors(predictions: Sequence[Prediction], truths: Sequence[Prediction], texts: Sequence[str]) -> list[dict[str, Any]]:
+def _errors(
+    predictions: Sequence[Prediction], truths: Sequence[Prediction], texts: Sequence[str]
+) -> list[dict[str, Any]]:
     """Rows whose prediction differs from the target, the surest first."""
     wrong = [
-        {"text": text[:500], "truth": str(truth["label"]), "predicted": str(found["label"]), "score": found.get("score")}
+        {
+            "text": text[:500],
+            "truth": str(truth["label"]),
+            "predicted": str(found["label"]),
+            "score": found.get("score"),
+        }
         for found, truth, text in zip(predictions, truths, texts, strict=True)
         if "label" in truth and found.get("label") != truth["label"]
     ]
@@ -75,6 +84,7 @@ def best_of(folders: Sequence[Path], metric: Metric | None) -> int:
         return 0
     sign = 1 if metric.greater_is_better else -1
     scores = [
-        sign * json.loads((folder / "validation.json").read_text("utf-8"))["figures"][metric.type_name()] for folder in folders
+        sign * json.loads((folder / "validation.json").read_text("utf-8"))["figures"][metric.type_name()]
+        for folder in folders
     ]
     return scores.index(max(scores))

@@ -191,13 +191,22 @@ class _Builder:
         task = self.recipe.task
         assert task is not None
         metrics = task_metrics(self.recipe, list(self.metrics))
-        settings = {**self.model_settings, "metrics": [metric.identity() for metric in metrics], "seed": self.recipe.seed}
+        settings = {
+            **self.model_settings,
+            "metrics": [metric.identity() for metric in metrics],
+            "seed": self.recipe.seed,
+        }
         work = partial(steps.baselines_step, self.recipe, metrics, self.start)
         components: list[Component] = [task, self.recipe.model, *metrics]
         return self._node("baselines", "baselines", settings, components, [prepare, preprocessor], work)
 
     def _export(
-        self, index: int, evaluations: Sequence[Node], chains: Sequence[Sequence[Node]], preprocessor: Node, prepare: Node
+        self,
+        index: int,
+        evaluations: Sequence[Node],
+        chains: Sequence[Sequence[Node]],
+        preprocessor: Node,
+        prepare: Node,
     ) -> Node:
         recipe = self.recipe
         exporter = recipe.export[index]
@@ -206,12 +215,19 @@ class _Builder:
         finals = [chain[-1] for chain in chains]
         settings = {"exporter": exporter.identity(), "name": recipe.name, "best": recipe.evaluate.best}
         work = partial(
-            steps.export_step, recipe, exporter, metrics, [node.name for node in evaluations], [node.name for node in finals]
+            steps.export_step,
+            recipe,
+            exporter,
+            metrics,
+            [node.name for node in evaluations],
+            [node.name for node in finals],
         )
         assert recipe.task is not None
         components: list[Component] = [exporter, recipe.model, recipe.task, *metrics, *repairs]
         inputs = [*evaluations, *finals, preprocessor, prepare]
-        return self._node(f"export {exporter.name or exporter.type_name()}", "export", settings, components, inputs, work)
+        return self._node(
+            f"export {exporter.name or exporter.type_name()}", "export", settings, components, inputs, work
+        )
 
 
 def encodes_of(encodes: Sequence[Sequence[Node]]) -> list[Node]:

@@ -128,7 +128,9 @@ def for_terminal() -> Progress:
 
 
 def _shown(figures: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3g}" if name == "lr" else f"{name} {value:.3f}" for name, value in figures.items())
+    return ", ".join(
+        f"{name} {value:.3g}" if name == "lr" else f"{name} {value:.3f}" for name, value in figures.items()
+    )
 
 
 def _duration(seconds: float) -> str:

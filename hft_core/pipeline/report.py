@@ -77,7 +77,8 @@ def _metrics(
     if not evaluated or prepared is None:
         return {}
     found = {
-        split: evaluation.figures(evaluated, split, metrics, prepared.facts, seed, shipped) for split in ("validation", "test")
+        split: evaluation.figures(evaluated, split, metrics, prepared.facts, seed, shipped)
+        for split in ("validation", "test")
     }
     return {split: figures for split, figures in found.items() if figures}
 
@@ -91,7 +92,8 @@ def _baselines(
     for folder in sorted(folders[node.name].iterdir()):
         if folder.is_dir():
             found = {
-                split: evaluation.figures([folder], split, metrics, prepared.facts, seed) for split in ("validation", "test")
+                split: evaluation.figures([folder], split, metrics, prepared.facts, seed)
+                for split in ("validation", "test")
             }
             result[folder.name] = {split: figures for split, figures in found.items() if figures}
     return result
@@ -131,7 +133,9 @@ def _ledger(plan: Plan, folders: Mapping[str, Path], prepared: Prepared | None) 
     for name, ledger in ledgers.items():
         dropped = [
             {"component": component if colon else "clean", "reason": reason.strip() or component, "rows": count}
-            for (component, colon, reason), count in ((key.partition(":"), count) for key, count in ledger["dropped"].items())
+            for (component, colon, reason), count in (
+                (key.partition(":"), count) for key, count in ledger["dropped"].items()
+            )
         ]
         if ledger["moved"]:
             dropped.append({"component": "split", "reason": "set aside for other splits", "rows": ledger["moved"]})
@@ -245,5 +249,3 @@ def _short(path: Path) -> str:
         return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
     except ValueError:
         return str(path)
-
-

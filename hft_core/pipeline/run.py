@@ -42,7 +42,8 @@ class Run:
         """Figures by split, such as ``metrics["test"]["accuracy"]``; with several seeds the means."""
         report = json.loads((self.folder / "report.json").read_text("utf-8"))
         return {
-            split: {name: figure["value"] for name, figure in figures.items()} for split, figures in report["metrics"].items()
+            split: {name: figure["value"] for name, figure in figures.items()}
+            for split, figures in report["metrics"].items()
         }
 
     @property
@@ -137,7 +138,9 @@ def write_run(
 ) -> None:
     """Write the run folder aside and put it into place; an earlier, different run there is kept as NAME.1, NAME.2, …"""
     identity = digest_json([node.key for node in plan.nodes])
-    if (target / "run.json").is_file() and json.loads((target / "run.json").read_text("utf-8")).get("identity") != identity:
+    if (target / "run.json").is_file() and json.loads((target / "run.json").read_text("utf-8")).get(
+        "identity"
+    ) != identity:
         _move_aside(target, store)
     aside = target.parent / f".{target.name}.new-{os.getpid()}"
     shutil.rmtree(aside, ignore_errors=True)
@@ -147,7 +150,9 @@ def write_run(
         final = plan.stages[shipped][-1]
         link_tree(folders[final.name] / "model", aside / "model")
         for index, node in enumerate(plan.exports):
-            link_tree(folders[node.name] / "files", aside / ("bundle" if index == 0 else node.name.replace("export ", "")))
+            link_tree(
+                folders[node.name] / "files", aside / ("bundle" if index == 0 else node.name.replace("export ", ""))
+            )
         if plan.prepare:
             shutil.copyfile(folders[plan.prepare.name] / "quarantine.jsonl", aside / "quarantine.jsonl")
         note = {

@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-
 from hft_core.components import (
     Exporter,
     Facts,
@@ -68,7 +67,9 @@ def load_preprocessor(folder: Path) -> Preprocessor:
 
 def bound_task(task: Task, prepared: Prepared) -> Task:
     """The recipe's task with the columns that preparation settled."""
-    return task.model_copy(update={key: value for key, value in prepared.bound.items() if key in type(task).model_fields})
+    return task.model_copy(
+        update={key: value for key, value in prepared.bound.items() if key in type(task).model_fields}
+    )
 
 
 # ---- data ----
@@ -161,7 +162,9 @@ def stage_step(
     streams = []
     for position, (objective, node) in enumerate(zip(stage.objectives, encodes, strict=True)):
         own = task if objective.needs_task else None
-        context = Stream(preprocessor, prepared.roles if prepared else _no_roles(), own, prepared.facts if prepared else {})
+        context = Stream(
+            preprocessor, prepared.roles if prepared else _no_roles(), own, prepared.facts if prepared else {}
+        )
         asked = objective.head(context)
         if asked is None and (task is None or prepared is None):
             raise AssertionError("the recipe's check lets only objectives of a task go without a head")
@@ -225,7 +228,9 @@ def _validation(recipe: Recipe, task: Task | None, prepared: Prepared | None, me
 # ---- evidence ----
 
 
-def _net(recipe: Recipe, folder: Path | None, preprocessor: Preprocessor, heads: Mapping[str, HeadSpec], seed: int = 0) -> Any:
+def _net(
+    recipe: Recipe, folder: Path | None, preprocessor: Preprocessor, heads: Mapping[str, HeadSpec], seed: int = 0
+) -> Any:
     import torch
 
     torch.manual_seed(seed)
@@ -252,9 +257,13 @@ def evaluate_step(recipe: Recipe, metrics: Sequence[Metric], stage: str, out: Pa
             if facts != prepared.facts:
                 found = predictions(net, MAIN, task, columns, preprocessor, facts)
         truths = task.truths(columns, facts)
-        texts = [" | ".join(map(str, parts)) for parts in zip(*(columns[name] for name in prepared.roles.text), strict=True)]
+        texts = [
+            " | ".join(map(str, parts)) for parts in zip(*(columns[name] for name in prepared.roles.text), strict=True)
+        ]
         evaluation.save(out, split, metrics, found, truths, texts, facts)
-        shown = ", ".join(f"{m.type_name()} {next(iter(m.measure(found, truths, facts).values())):.4f}" for m in metrics)
+        shown = ", ".join(
+            f"{m.type_name()} {next(iter(m.measure(found, truths, facts).values())):.4f}" for m in metrics
+        )
         surroundings.say(f"{split}: {shown}")
     write_json(out / "facts.json", facts)
 
@@ -290,14 +299,13 @@ def baselines_step(recipe: Recipe, metrics: Sequence[Metric], source: Path | Non
         if train_vectors is not None:
             own = vectors(net, task.encode(columns, preprocessor, facts), preprocessor)
             assert own is not None
-            found["probe"] = baselines.linear_probe(
-                train_vectors, [labels[index] for index in chosen], own
-            )
+            found["probe"] = baselines.linear_probe(train_vectors, [labels[index] for index in chosen], own)
         for name, predicted in found.items():
             evaluation.save(out / name, split, metrics, predicted, truths, None, facts)
         headline = metrics[0]
         shown = ", ".join(
-            f"{name} {next(iter(headline.measure(predicted, truths, facts).values())):.4f}" for name, predicted in found.items()
+            f"{name} {next(iter(headline.measure(predicted, truths, facts).values())):.4f}"
+            for name, predicted in found.items()
         )
         surroundings.say(f"{split}, {headline.type_name()}: {shown}")
 
@@ -356,5 +364,3 @@ def _test_figures(folder: Path) -> dict[str, Any]:
         if (folder / f"{split}.json").is_file():
             return {"split": split, "figures": read_json(folder / f"{split}.json")["figures"]}
     return {}
-
-

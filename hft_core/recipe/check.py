@@ -94,7 +94,10 @@ def _tasks(recipe: Recipe) -> Iterator[Problem]:
         if stage.stage == "finetune" and recipe.task is None:
             yield ("stages", index), "a finetune stage needs a `task`"
         elif stage.stage == "finetune" and not trains_task:
-            yield ("stages", index), "a finetune stage needs an objective that trains the task, such as {type: task, data: train}"
+            yield (
+                ("stages", index),
+                "a finetune stage needs an objective that trains the task, such as {type: task, data: train}",
+            )
         elif stage.stage == "pretrain" and trains_task:
             yield ("stages", index), "a pretrain stage has language-modelling objectives only; make it a finetune stage"
     if recipe.task is not None and "train" not in recipe.data.sources:
@@ -119,7 +122,10 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
             if objective.needs_task and names != ["train"]:
                 yield place, "an objective of the task reads `train`, the only source whose rows have its labels"
             if objective.task not in (None, "main"):
-                yield (*place[:-1], "task"), f"there is no task {objective.task!r}; a recipe with one `task` calls it main"
+                yield (
+                    (*place[:-1], "task"),
+                    f"there is no task {objective.task!r}; a recipe with one `task` calls it main",
+                )
             if isinstance(objective, TaskObjective) and recipe.task is None:
                 yield place[:-1], "{type: task} needs a `task`"
     if recipe.data.split is not None and "validation" in recipe.data.sources:
@@ -156,7 +162,10 @@ def _metrics(recipe: Recipe) -> Iterator[Problem]:
     elif best and not names and recipe.task:
         usual = [metric["type"] for metric in recipe.task.default_metrics]
         if best not in usual:
-            yield ("evaluate", "best"), f"{best!r} is not among the task's usual metrics ({', '.join(usual)}); list `metrics`"
+            yield (
+                ("evaluate", "best"),
+                f"{best!r} is not among the task's usual metrics ({', '.join(usual)}); list `metrics`",
+            )
 
 
 def task_metrics(recipe: Recipe, metrics: list[Metric]) -> list[Metric]:

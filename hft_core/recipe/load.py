@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
-from hft_core.components import Settings
+from hft_core.components import Objective, Settings
 from hft_core.errors import RecipeError
 from hft_core.recipe.check import check
 from hft_core.recipe.messages import messages
@@ -35,7 +35,10 @@ class LoadedRecipe:
 
 
 def load_recipe(
-    source: Path | str | Mapping[str, Any], registry: Registry, overrides: Iterable[str] = (), folder: Path | None = None
+    source: Path | str | Mapping[str, Any],
+    registry: Registry,
+    overrides: Iterable[str] = (),
+    folder: Path | None = None,
 ) -> LoadedRecipe:
     """Load and check a recipe from a file or a dict. Raises RecipeError with all mistakes that were found."""
     lines: dict[Location, int] = {}
@@ -86,6 +89,6 @@ def _with_task_objectives(recipe: Recipe, registry: Registry) -> Recipe:
             if own is None:
                 raise RecipeError(registry.explain_missing("objective", recipe.task.objective))
             fields = objective.model_dump(exclude_unset=True, by_alias=True) | {"type": own.type_name()}
-            objectives[index] = own.model_validate(fields)
+            objectives[index] = cast(Objective, own.model_validate(fields))
         stages.append(stage.model_copy(update={"objectives": objectives}))
     return recipe.model_copy(update={"stages": stages})

@@ -123,7 +123,7 @@ def _sentence(item: Any, location: Location, models: list[Any], registry: Regist
             return f"'type' is missing; a {one_of.kind} is one of {', '.join(one_of.choices)}"
         tag = item["ctx"]["tag"]
         if tag in one_of.choices:
-            return item["msg"]
+            return str(item["msg"])
         return registry.explain_missing(one_of.kind, tag)
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return f"expected settings like {{key: value}}, found {given}"

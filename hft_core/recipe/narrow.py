@@ -7,7 +7,7 @@ narrowed too. One model thus validates, gives the JSON Schema and the documentat
 
 from __future__ import annotations
 
-from types import GenericAlias, UnionType
+from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, create_model
@@ -28,9 +28,7 @@ class _OneOf:
         self.choices: dict[str, type[BaseModel]] = {}
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        choices: dict[Any, CoreSchema] = {
-            name: handler.generate_schema(model) for name, model in self.choices.items()
-        }
+        choices: dict[Any, CoreSchema] = {name: handler.generate_schema(model) for name, model in self.choices.items()}
         if not choices:  # no plugin offers this kind; any use of it is an error that names the kind
             choices = {"": core_schema.none_schema()}
         return core_schema.tagged_union_schema(choices, discriminator="type", metadata={"kind": self.kind})
@@ -68,14 +66,16 @@ class _Narrowing:
                 changed[name] = (annotation, field)
         if changed:
             # Schemas are built at the end, when all choices are known.
-            deferred = type(model.__name__, (model,), {"model_config": ConfigDict(defer_build=True), **_identity(model)})
+            deferred = type(
+                model.__name__, (model,), {"model_config": ConfigDict(defer_build=True), **_identity(model)}
+            )
             self._models[model] = create_model(
                 model.__name__, __base__=deferred, __doc__=model.__doc__, __module__=model.__module__, **changed
             )
         return self._models[model]
 
     def _annotation(self, annotation: Any) -> Any:
-        if isinstance(annotation, type) and not isinstance(annotation, GenericAlias):
+        if isinstance(annotation, type) and not get_args(annotation):
             if annotation in _BASES:
                 return Annotated[annotation, self.kinds[_BASES[annotation]]]
             if issubclass(annotation, BaseModel) and not issubclass(annotation, Component):

@@ -21,10 +21,11 @@ def apply_overrides(raw: Any, overrides: Iterable[str]) -> None:
 def _set(raw: Any, path: list[str], value: Any, text: str) -> None:
     holder = raw
     for depth, step in enumerate(path[:-1]):
-        if isinstance(holder, dict):
-            holder = holder.setdefault(step, {})
-        else:
-            holder = holder[_index(holder, step, path[:depth], text)]
+        holder = (
+            holder.setdefault(step, {})
+            if isinstance(holder, dict)
+            else holder[_index(holder, step, path[:depth], text)]
+        )
         if not isinstance(holder, (dict, list)):
             raise RecipeError(f"--set {text!r}: {'.'.join(path[: depth + 1])} is {holder!r}, which has nothing inside")
     last = path[-1]
@@ -37,5 +38,7 @@ def _set(raw: Any, path: list[str], value: Any, text: str) -> None:
 def _index(items: list[Any], step: str, path: list[str], text: str) -> int:
     if not step.isdigit() or int(step) >= len(items):
         where = ".".join(path)
-        raise RecipeError(f"--set {text!r}: {where} is a list of {len(items)}; use {where}.0 to {where}.{len(items) - 1}")
+        raise RecipeError(
+            f"--set {text!r}: {where} is a list of {len(items)}; use {where}.0 to {where}.{len(items) - 1}"
+        )
     return int(step)

@@ -12,7 +12,8 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -42,7 +43,7 @@ def load_registry(files: Iterable[Path] = (), strict: bool | None = None) -> Reg
         if names & disabled or (allowed and not names & allowed):
             plugin.problem = "disabled by " + ("HFT_DISABLED_PLUGINS" if names & disabled else "HFT_ALLOWED_PLUGINS")
         else:
-            _fill(plugin, lambda point=point: importlib.import_module(point.module))  # type: ignore[misc]  # binds the loop variable
+            _fill(plugin, partial(importlib.import_module, point.module))
         plugins.append(plugin)
     for file in files:
         plugins.append(_from_file(file))
@@ -68,7 +69,7 @@ def _from_file(file: Path) -> Plugin:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
     plugin = Plugin(file.stem, "file", digest)
     # The name holds the content, so that an edited file is a new module.
-    _fill(plugin, lambda: _import_file(f"hft_plugin_file_{file.stem}_{digest}", file))
+    _fill(plugin, partial(_import_file, f"hft_plugin_file_{file.stem}_{digest}", file))
     return plugin
 
 
@@ -88,10 +89,10 @@ def _import_file(name: str, file: Path) -> ModuleType:
     return module
 
 
-def _fill(plugin: Plugin, load: object) -> None:
+def _fill(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
     """Import a plugin and file its classes, or why that is not possible."""
     try:
-        module: ModuleType = load()  # type: ignore[operator]  # a callable without arguments
+        module = load()
         plugin.components = _offered(module)
         plugin.source = _source(module)
     except KeyboardInterrupt:

@@ -69,7 +69,9 @@ class OffsetMap:
         return _mapped(start, end, self._after, self._before)
 
 
-def _mapped(start: int, end: int, source: Sequence[tuple[int, int]], target: Sequence[tuple[int, int]]) -> tuple[int, int]:
+def _mapped(
+    start: int, end: int, source: Sequence[tuple[int, int]], target: Sequence[tuple[int, int]]
+) -> tuple[int, int]:
     """Map a span, widened to whole edits: its start to the left border of an edit, its end to the right one."""
     if start == end:
         point = _position(start, source, target, left=True)

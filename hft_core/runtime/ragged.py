@@ -64,7 +64,9 @@ class Ragged:
             return columns[None, :] >= width - lengths[:, None]
         return columns[None, :] < lengths[:, None]
 
-    def padded(self, fill: int | float, width: int | None = None, side: str = "right", dtype: Any = None) -> NDArray[Any]:
+    def padded(
+        self, fill: int | float, width: int | None = None, side: str = "right", dtype: Any = None
+    ) -> NDArray[Any]:
         """Give the matrix [rows, width], `fill` where a row has no value."""
         mask = self.mask(width, side)
         matrix = np.full(mask.shape, fill, dtype or self.values.dtype)
@@ -93,5 +95,5 @@ def concatenated(parts: Sequence[Arrays]) -> Arrays:
             offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
             result[name] = Ragged(np.concatenate([piece.values for piece in ragged]), offsets)  # type: ignore[union-attr]  # as above
         else:
-            result[name] = np.concatenate([part[name] for part in parts])  # type: ignore[arg-type]  # as above
+            result[name] = np.concatenate([part[name] for part in parts])
     return result

@@ -41,7 +41,12 @@ def removable(store: Store) -> list[Removal]:
         if (Path(content["run"]) / "run.json").is_file():
             needed.update(content["keys"])
     found = []
-    for place, reason in (("objects", "no run refers to it"), ("work", "an unfinished run"), ("tmp", "left by a killed process"), ("damaged", "damaged")):
+    for place, reason in (
+        ("objects", "no run refers to it"),
+        ("work", "an unfinished run"),
+        ("tmp", "left by a killed process"),
+        ("damaged", "damaged"),
+    ):
         for folder in sorted((store.root / place).glob("*")):
             key = folder.name.rpartition("-")[0] if place == "tmp" else folder.name
             if (place == "objects" and key in needed) or _locked(store, key):

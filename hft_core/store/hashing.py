@@ -26,7 +26,9 @@ def digest_path(path: Path) -> str:
         return digest_file(path)[:32]
     if not path.is_dir():
         return "absent"
-    return digest_json({str(file.relative_to(path)): digest_file(file) for file in sorted(path.rglob("*")) if file.is_file()})
+    return digest_json(
+        {str(file.relative_to(path)): digest_file(file) for file in sorted(path.rglob("*")) if file.is_file()}
+    )
 
 
 def digest_source(path: Path) -> str:

@@ -66,7 +66,9 @@ class Store:
             lock.acquire(blocking=False)
         except Timeout:
             if not wait:
-                raise LockedError(f"{path}: another hft process is computing this; wait for it, or leave out --no-wait") from None
+                raise LockedError(
+                    f"{path}: another hft process is computing this; wait for it, or leave out --no-wait"
+                ) from None
             on_wait(f"another hft process is computing this (lock {path.name}); waiting for its result")
             lock.acquire()
         try:
@@ -141,7 +143,9 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DiskError(f"{folder} cannot be made: {error.strerror}. Free or choose another place (HFT_STORE, --out)") from error
+        raise DiskError(
+            f"{folder} cannot be made: {error.strerror}. Free or choose another place (HFT_STORE, --out)"
+        ) from error
 
 
 def link_tree(source: Path, target: Path) -> None:

@@ -24,7 +24,9 @@ def save(work: Path, step: int, tensors: dict[str, torch.Tensor], state: dict[st
     aside = work / "unfinished"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside / "tensors.safetensors")
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside / "tensors.safetensors"
+    )
     (aside / "state.json").write_text(json.dumps(state), encoding="utf-8")
     write_manifest(aside)
     sync_folder(aside)

@@ -128,7 +128,8 @@ class _Stage:
         self.notes: list[str] = []
         self.losses: dict[str, list[float]] = {stream.name: [] for stream in job.streams}
         self.best: dict[str, torch.Tensor] | None = None
-        self.best_score, self.best_step = -math.inf, None
+        self.best_score = -math.inf
+        self.best_step: int | None = None
         self.seconds, self.clock, self.saved_at = 0.0, time.monotonic(), time.monotonic()
         self.cpu_started, self.cpu_validation = time.process_time(), 0.0
         self.net.train()
@@ -138,7 +139,9 @@ class _Stage:
         names = [name for name, spec in self.job.heads.items() if name in self.net.new_heads and spec.settle > 0]
         if not names:
             return 0, []
-        shared = {id(parameter) for part in self.net.parts() if part.kind != "head" for parameter in part.module.parameters()}
+        shared = {
+            id(parameter) for part in self.net.parts() if part.kind != "head" for parameter in part.module.parameters()
+        }
         own = [
             parameter
             for part in self.net.parts()
@@ -162,7 +165,9 @@ class _Stage:
         checkpoint.load_optimizer(self.optimizer, saved, state["optimizer"])
         for index, (technique, technique_state) in enumerate(self.techniques):
             prefix = f"technique/{index}/"
-            technique.load(technique_state, {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
+            technique.load(
+                technique_state, {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
+            )
         best = {name.removeprefix("best/"): tensor for name, tensor in saved.items() if name.startswith("best/")}
         self.best = best or None
         self.step, self.history, self.losses = state["step"], state["history"], state["losses"]

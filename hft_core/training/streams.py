@@ -34,7 +34,9 @@ class LiveStream:
     seed: int
 
     @classmethod
-    def open(cls, objective: Objective, head: str, context: Stream, arrays: Arrays, batch_size: int, position: int, seed: int) -> LiveStream:
+    def open(
+        cls, objective: Objective, head: str, context: Stream, arrays: Arrays, batch_size: int, position: int, seed: int
+    ) -> LiveStream:
         """Set held-out rows aside and make the order of the others."""
         held = None
         if not objective.needs_task and (out := held_out(arrays)).any():
@@ -75,7 +77,7 @@ class LiveStream:
 
     def rows(self, index: int) -> list[int]:
         """Row numbers of the batch `index`, for error messages."""
-        return np.asarray(self.arrays["row"])[self.order.batch(index)[1]].tolist()
+        return [int(row) for row in np.asarray(self.arrays["row"])[self.order.batch(index)[1]]]
 
     def _pieces(self, entries: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
         if len(entries) <= size:

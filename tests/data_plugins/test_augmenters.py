@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from hft_core import Augmenter, DataError, RowRandom
+from hft_core.runtime.edits import apply, checked, touches
 from hft_plugins.augmenters.protected import NEGATIONS, PROTECTED
 from hft_plugins.augmenters.random_delete import RandomDelete
 from hft_plugins.augmenters.random_swap import RandomSwap
 from hft_plugins.augmenters.synonyms import Synonyms
 from hft_plugins.augmenters.table import ENGLISH, load
 from hft_plugins.augmenters.words import words
-
-from hft_core import Augmenter, DataError, RowRandom
-from hft_core.runtime.edits import apply, checked, touches
 
 ENGLISH_TEXT = "Movie fans seem fascinated , but the movie is not superb"
 CHINESE_TEXT = "这家店的外卖非常好吃，送餐很快！"

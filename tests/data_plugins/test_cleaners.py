@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from hft_core import Refusal, Roles, TextCleaner
+from hft_core.runtime.edits import OffsetMap, apply, checked
 from hft_plugins.cleaners import unicode_runtime
 from hft_plugins.cleaners.duplicates import ExactDuplicates
 from hft_plugins.cleaners.html import HtmlCleaner
@@ -15,9 +18,6 @@ from hft_plugins.cleaners.length import LengthFilter
 from hft_plugins.cleaners.unicode import UnicodeCleaner
 from hft_plugins.cleaners.whitespace import WhitespaceCleaner
 from hft_plugins.readers.delimited import CsvReader
-
-from hft_core import Refusal, Roles, TextCleaner
-from hft_core.runtime.edits import OffsetMap, apply, checked
 
 UNICODE = UnicodeCleaner(type="unicode")
 NFKC = UnicodeCleaner(type="unicode", form="NFKC")

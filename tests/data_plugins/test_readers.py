@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from hft_core import DataError, Reader, Refusal, Rows
 from hft_plugins.readers.delimited import CsvReader, QuoteError, split
 from hft_plugins.readers.jsonl import JsonlReader
 from hft_plugins.readers.text import TextReader
-
-from hft_core import DataError, Reader, Refusal, Rows
 
 
 def everything(reader: Reader) -> tuple[dict[str, list[Any]], list[int], list[Refusal]]:

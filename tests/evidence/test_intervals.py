@@ -3,10 +3,10 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hft_plugins.metrics.classification import F1, Accuracy, Confusion
 
 from hft_core.components import Metric
 from hft_core.evidence.intervals import bootstrap, over_seeds
+from hft_plugins.metrics.classification import F1, Accuracy, Confusion
 
 ACCURACY = Accuracy(type="accuracy")
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from hft_plugins.metrics.classification import F1, Accuracy, ClassMetric, Confusion, Precision, Recall
 from pydantic import ValidationError
 from sklearn import metrics as sk
 
 from hft_core.errors import RecipeError
+from hft_plugins.metrics.classification import F1, Accuracy, ClassMetric, Confusion, Precision, Recall
 
 SKLEARN = {Precision: sk.precision_score, Recall: sk.recall_score, F1: sk.f1_score}
 FACTS = {"labels": ["差评", "好评"]}

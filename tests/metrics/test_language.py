@@ -1,10 +1,10 @@
 import math
 
 import pytest
-from hft_plugins.metrics.language import Perplexity
-from hft_plugins.metrics.plugin import register_metrics
 
 from hft_core.errors import DataError
+from hft_plugins.metrics.language import Perplexity
+from hft_plugins.metrics.plugin import register_metrics
 
 
 def test_perplexity_is_over_tokens_not_over_rows():

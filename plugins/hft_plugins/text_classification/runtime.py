@@ -9,14 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def encode(settings: Mapping[str, Any], columns: Mapping[str, list[Any]], preprocessor: Any, facts: Any) -> dict[str, Any]:
+def encode(
+    settings: Mapping[str, Any], columns: Mapping[str, list[Any]], preprocessor: Any, facts: Any
+) -> dict[str, Any]:
     """Give the model inputs of each text, and `row`."""
     texts = columns[settings["text"]]
     return {**preprocessor.encode(texts), "row": np.arange(len(texts), dtype=np.int64)}
 
 
 def decode(
-    settings: Mapping[str, Any], columns: Any, arrays: Any, outputs: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]
+    settings: Mapping[str, Any],
+    columns: Any,
+    arrays: Any,
+    outputs: Mapping[str, NDArray[Any]],
+    facts: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Give label, its probability, and the probabilities of all labels, from logits float [rows, labels]."""
     labels = facts["labels"]

@@ -41,7 +41,7 @@ def flat_graph(net: Any, name: str) -> Graph:
     return Graph(
         name="model",
         module=_Flat(head, inputs),
-        inputs={name: ("batch", "sequence") for name in inputs},
+        inputs=dict.fromkeys(inputs, ("batch", "sequence")),
         outputs={"logits": ("batch", config.num_labels)},
         example={name: example[name] for name in inputs},
         maximum={"sequence": int(getattr(config, "max_position_embeddings", 512))},

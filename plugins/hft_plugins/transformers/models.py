@@ -82,10 +82,11 @@ class TransformersModel(Model):
             return tokenizer.from_folder(start, self.max_length)
         assert isinstance(self.source, Scratch)  # otherwise locate() gives a folder
         wanted = self.source.tokenizer
-        if isinstance(wanted, Path):
-            trained = tokenizer.from_file(wanted)
-        else:
-            trained = tokenizer.train(wanted.type, wanted.size, texts)
+        trained = (
+            tokenizer.from_file(wanted)
+            if isinstance(wanted, Path)
+            else tokenizer.train(wanted.type, wanted.size, texts)
+        )
         return tokenizer.for_scratch(trained, self.family, self.max_length)
 
     def build(self, start: Path | None, preprocessor: Preprocessor, heads: Mapping[str, HeadSpec]) -> TransformersNet:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import transformers
@@ -68,9 +68,7 @@ class TransformersNet(Net):
 
     def parts(self) -> list[Part]:
         """Embeddings, layers and heads; what the backbone has behind its layers counts to the last layer's depth."""
-        stack = max(
-            (module for module in self.backbone.modules() if isinstance(module, torch.nn.ModuleList)), key=len
-        )
+        stack = max((module for module in self.backbone.modules() if isinstance(module, torch.nn.ModuleList)), key=len)
         layers = list(stack)
         inside = {id(parameter) for layer in layers for parameter in layer.parameters()}
         embeddings = torch.nn.ModuleList()
@@ -92,7 +90,7 @@ class TransformersNet(Net):
         with _quiet():
             for index, (name, head) in enumerate(self.heads.items()):
                 if index == 0:
-                    head.save_pretrained(folder)
+                    cast(Any, head).save_pretrained(folder)
                     continue
                 own = {key: value.contiguous() for key, value in _own_modules(head).state_dict().items()}
                 (folder / "heads").mkdir(exist_ok=True)
@@ -117,9 +115,10 @@ def from_folder(start: Path, preprocessor: TextPreprocessor, heads: Mapping[str,
                 new.add(name)
             built[name] = head
         if missing:  # parts such as a pooler that these weights lack: take the backbone of a head that needs them
-            backbone = next((h.base_model for h in built.values() if hasattr(h.base_model, "pooler")), None) or next(
-                iter(built.values())
-            ).base_model
+            backbone = (
+                next((h.base_model for h in built.values() if hasattr(h.base_model, "pooler")), None)
+                or next(iter(built.values())).base_model
+            )
         _graft(backbone, built, preprocessor)
     return TransformersNet(backbone, built, frozenset(new))
 
@@ -213,12 +212,13 @@ def _quiet() -> Any:
     """Keep the library's loading reports and bars to itself: what is new is announced by the engine."""
     logger = logging.getLogger("transformers")
     level = logger.level
-    bars = transformers.utils.logging.is_progress_bar_enabled()
+    bar_logging: Any = transformers.utils.logging  # untyped
+    bars = bar_logging.is_progress_bar_enabled()
     logger.setLevel(logging.CRITICAL)
-    transformers.utils.logging.disable_progress_bar()
+    bar_logging.disable_progress_bar()
     try:
         yield
     finally:
         logger.setLevel(level)
         if bars:
-            transformers.utils.logging.enable_progress_bar()
+            bar_logging.enable_progress_bar()

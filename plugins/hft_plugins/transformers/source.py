@@ -85,7 +85,17 @@ def _check(folder: Path) -> None:
                 "loaded. Convert them to safetensors on a machine you trust (load, then save_pretrained)"
             )
         raise PluginError(f"model: {folder} has no weights (*.safetensors)")
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model")):
+    if not any(
+        (folder / name).is_file()
+        for name in (
+            "tokenizer.json",
+            "vocab.txt",
+            "vocab.json",
+            "spiece.model",
+            "tokenizer.model",
+            "sentencepiece.bpe.model",
+        )
+    ):
         raise PluginError(
             f"model: {folder} has no tokenizer (tokenizer.json, vocab.txt, …). Copy the files of the tokenizer that the "
             "weights were trained with into it"

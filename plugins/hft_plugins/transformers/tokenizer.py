@@ -93,11 +93,15 @@ def train(kind: str, size: int, texts: Iterable[str]) -> Tokenizer:
 def for_scratch(tokenizer: Tokenizer, family: str, max_length: int | None) -> TextPreprocessor:
     """Make the preprocessor of a fresh model."""
     if max_length is not None and max_length > _SCRATCH_POSITIONS:
-        raise PluginError(f"model: max_length {max_length} is beyond the {_SCRATCH_POSITIONS} positions of a scratch model")
+        raise PluginError(
+            f"model: max_length {max_length} is beyond the {_SCRATCH_POSITIONS} positions of a scratch model"
+        )
     known = _GPT_SPECIAL | _BERT_SPECIAL | {"bos": "<s>"}
     special = {role: id for role, token in known.items() if (id := tokenizer.token_to_id(token)) is not None}
     if family == "bert" and "mask" not in special:
-        raise PluginError("model: the tokenizer has no [MASK] token, so an encoder cannot use it; train a wordpiece one")
+        raise PluginError(
+            "model: the tokenizer has no [MASK] token, so an encoder cannot use it; train a wordpiece one"
+        )
     return TextPreprocessor(
         tokenizer,
         {
