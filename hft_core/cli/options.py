@@ -41,5 +41,5 @@ def load(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...]) ->
 def warn_of_broken(registry: Registry) -> None:
     """One line per plugin that failed to load; not for those that were disabled."""
     for plugin in registry.plugins:
-        if plugin.problem and not plugin.problem.startswith("disabled"):
+        if plugin.problem and not plugin.disabled:
             click.echo(f"warning: plugin {plugin.title} was not loaded: {plugin.problem}", err=True)

@@ -1,7 +1,7 @@
 """The base classes of all components, one file per kind. Imports neither torch nor transformers."""
 
 from hft_core.components.augmenter import Augmenter, Spans
-from hft_core.components.base import Component, Settings, resolve_path
+from hft_core.components.base import NAME, Component, Settings, resolve_path
 from hft_core.components.cleaner import Cleaner, RowFilter, TextCleaner
 from hft_core.components.exporter import Exporter, Finished, Section
 from hft_core.components.metric import Metric
@@ -23,6 +23,7 @@ KINDS: dict[str, type[Component]] = {
 
 __all__ = [
     "KINDS",
+    "NAME",
     "Augmenter",
     "Call",
     "Cleaner",

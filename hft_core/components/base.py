@@ -8,18 +8,23 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from hft_core.store.hashing import digest_path
+
+NAME = r"^\w[\w\-]{0,80}$"
+"""What an entry may be called: names end up in file names and in the names of torch modules."""
 
 
 def resolve_path(path: Path | str, folder: Path | None) -> Path:
     """Give the absolute form of a path that a recipe names.
 
     A path may begin with ``${NAME}``, which the environment gives; a relative one starts at `folder`
-    (the recipe's), or at the working folder where there is none. Raises ValueError for an unset name.
+    (the recipe's), or at the working folder where there is none. Raises ValueError for an unset name or no path.
     """
     text = str(path)
+    if not text:
+        raise ValueError("the path is empty; name a file or a folder")
     if match := re.match(r"\$\{(\w+)\}", text):
         if match[1] not in os.environ:
             raise ValueError(f"the environment variable {match[1]} is not set; set it, or write the path out")
@@ -30,7 +35,18 @@ def resolve_path(path: Path | str, folder: Path | None) -> Path:
 class Settings(BaseModel):
     """Base of everything a recipe can say: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_surprising_conversion(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic takes and no user means: `lr: true` for 1, and an empty path for the working folder."""
+        types = _types(cls.model_fields[str(info.field_name)].annotation)
+        if isinstance(value, bool) and not types & {bool, Any, object}:
+            raise ValueError(f"found {str(value).lower()}, but this is no switch; give its value")
+        if value == "" and Path in types:
+            raise ValueError("the path is empty; name a file or a folder")
+        return value
 
     @field_validator("*", mode="after")
     @classmethod
@@ -53,7 +69,7 @@ class Component(Settings):
     kind: ClassVar[str]
     """The kind's word in recipes and error messages, set by the base class of the kind."""
 
-    name: str | None = None
+    name: str | None = Field(default=None, pattern=NAME)
     """A name of your choice for this entry, used in logs and reports."""
     when: Literal["helps"] | None = None
     """`helps`: keep this entry only if evidence says that it helps."""
@@ -84,6 +100,12 @@ class Component(Settings):
     def summary(cls) -> str:
         """The first line of the class's docstring."""
         return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+
+def _types(annotation: Any) -> set[Any]:
+    """The plain types that an annotation is made of."""
+    inner = get_args(annotation)
+    return set().union(*map(_types, inner)) if inner else {annotation}
 
 
 def _identity(value: Any) -> Any:

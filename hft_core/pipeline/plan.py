@@ -74,7 +74,7 @@ class _Builder:
             exports = [self._export(i, evaluations, chains, preprocessor, prepare) for i in range(len(recipe.export))]
         flat = [*encodes_of(encodes), *(node for chain in chains for node in chain)]
         ordered = [prepare, *texts.values(), preprocessor, *flat, *evaluations, baselines, *exports]
-        unique = {node.key: node for node in ordered if node is not None}
+        unique = {node.name: node for node in ordered if node is not None}
         return Plan(
             list(unique.values()), prepare, texts, encodes_of(encodes), chains, evaluations, baselines, exports,
             self.precision, self.metrics,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from hft_core.components import Metric
+from hft_core.components import Metric, Objective
+from hft_core.data.prepare import SPLITS
 from hft_core.errors import DataError, RecipeError
 from hft_core.recipe.model import Recipe, Stage, TaskObjective
-from hft_core.recipe.yaml import Location
+from hft_core.recipe.yaml import Location, place_of
 
 if TYPE_CHECKING:
     from hft_core.recipe.load import LoadedRecipe
@@ -26,7 +27,7 @@ def check(loaded: LoadedRecipe) -> None:
         *_gates(recipe, ()),
         *_tasks(recipe),
         *_sources(recipe),
-        *_stage_names(recipe),
+        *_names(recipe),
         *_metrics(recipe),
     ]
     if problems:
@@ -42,9 +43,12 @@ Problem = tuple[Location, str]
 
 
 def _where(loaded: LoadedRecipe, location: Location) -> str:
-    written = next((location[:n] for n in range(len(location), 0, -1) if location[:n] in loaded.lines), None)
-    line = f", line {loaded.lines[written]}" if written else ""
-    return f"{loaded.where}{line}, {'.'.join(map(str, location))}"
+    return f"{loaded.where}, {place_of(location, loaded.lines)}"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def _near(path: Path) -> str:
@@ -102,8 +106,8 @@ def _tasks(recipe: Recipe) -> Iterator[Problem]:
             yield ("stages", index), "a pretrain stage has language-modelling objectives only; make it a finetune stage"
     if recipe.task is not None and "train" not in recipe.data.sources:
         yield ("data",), f"the task needs a source `train`; there are {', '.join(recipe.data.sources) or 'none'}"
-    if recipe.task is None and recipe.export:
-        yield ("export",), "an export needs a `task`"
+    if recipe.export and not any(stage.stage == "finetune" for stage in recipe.stages):
+        yield ("export",), "an export needs a finetune stage, whose task the exported model answers"
 
 
 def _sources(recipe: Recipe) -> Iterator[Problem]:
@@ -111,14 +115,14 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
     for index, stage in enumerate(recipe.stages):
         for position, objective in enumerate(stage.objectives):
             place = ("stages", index, "objectives", position, "data")
-            names = [objective.data] if isinstance(objective.data, str) else objective.data
+            names = source_names(objective)
             for name in names:
                 if name not in known:
-                    near = get_close_matches(name, known, n=1)
-                    hint = f"; did you mean {near[0]!r}?" if near else ""
-                    yield place, f"there is no data source {name!r}{hint} Sources: {', '.join(known)}"
+                    yield place, f"there is no data source {name!r}{_nearest(name, known)} Sources: {', '.join(known)}"
                 elif name in ("validation", "test"):
                     yield place, f"training on {name!r} would make its figures worthless; it is for evaluation only"
+            if not names:
+                yield place, "an objective needs at least one data source"
             if objective.needs_task and names != ["train"]:
                 yield place, "an objective of the task reads `train`, the only source whose rows have its labels"
             if objective.task not in (None, "main"):
@@ -128,8 +132,18 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
                 )
             if isinstance(objective, TaskObjective) and recipe.task is None:
                 yield place[:-1], "{type: task} needs a `task`"
-    if recipe.data.split is not None and "validation" in recipe.data.sources:
-        yield ("data", "split"), "there is a `validation` source already; remove one of the two"
+    read = {*SPLITS} if recipe.task else set()
+    read |= {name for stage in recipe.stages for objective in stage.objectives for name in source_names(objective)}
+    for name in known:
+        if name not in read:
+            hint = _nearest(name, [other for other in (*SPLITS, *read) if other not in known])
+            yield ("data", name), f"nothing reads the source {name!r}{hint} Read are {', '.join(sorted(read))}"
+    split = recipe.data.split
+    asked = (split.model_fields_set or {"validation"}) if split else set()
+    for name in sorted(asked & set(known)):
+        yield ("data", "split"), f"there is a `{name}` source already; remove one of the two"
+    if split is not None and recipe.task is None:
+        yield ("data", "split"), "only a task's rows are split; remove it"
 
 
 def stage_name(stage: Stage, index: int) -> str:
@@ -137,11 +151,33 @@ def stage_name(stage: Stage, index: int) -> str:
     return stage.name or f"{stage.stage}-{index}"
 
 
-def _stage_names(recipe: Recipe) -> Iterator[Problem]:
-    counts = Counter(stage_name(stage, index) for index, stage in enumerate(recipe.stages))
-    for name, count in counts.items():
+def source_names(objective: Objective) -> list[str]:
+    """The data sources of an objective."""
+    return [objective.data] if isinstance(objective.data, str) else list(objective.data)
+
+
+def _names(recipe: Recipe) -> Iterator[Problem]:
+    """Names of what is told apart by name: steps of the plan, heads of the net, folders of a run, figures of a report."""
+    yield from _twice(("stages",), [stage_name(stage, index) for index, stage in enumerate(recipe.stages)], ())
+    for index, stage in enumerate(recipe.stages):
+        names = [objective.name or objective.type_name() for objective in stage.objectives]
+        yield from _twice(("stages", index, "objectives"), names, ("main",))
+    exports = [exporter.name or exporter.type_name() for exporter in recipe.export]
+    yield from _twice(("export",), exports, ("bundle", "model"))
+    for name, count in Counter(metric.type_name() for metric in recipe.evaluate.metrics).items():
         if count > 1:
-            yield ("stages",), f"{count} stages are called {name!r}; names must differ"
+            yield (
+                ("evaluate", "metrics"),
+                f"{count} metrics are called {name!r}, and so would be their figures; keep one",
+            )
+
+
+def _twice(place: Location, names: Sequence[str], taken: Sequence[str]) -> Iterator[Problem]:
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield place, f"{count} entries are called {name!r}; give them different names (`name: …`)"
+        elif name in taken:
+            yield place, f"the name {name!r} is taken by the engine; choose another"
 
 
 def _metrics(recipe: Recipe) -> Iterator[Problem]:
@@ -153,19 +189,20 @@ def _metrics(recipe: Recipe) -> Iterator[Problem]:
                 ("evaluate", "metrics", index),
                 f"nothing in this recipe gives what {metric.type_name()!r} needs ({', '.join(sorted(metric.needs))})",
             )
+    if recipe.task is None:
+        return
+    names = [metric.type_name() for metric in task_metrics(recipe, recipe.evaluate.metrics)]
+    if recipe.evaluate.metrics and not names:
+        usual = ", ".join(str(settings["type"]) for settings in recipe.task.default_metrics)
+        yield ("evaluate", "metrics"), f"none of the metrics measures the task's predictions; add one, such as {usual}"
+        return
+    names = names or [str(settings["type"]) for settings in recipe.task.default_metrics]
     best = recipe.evaluate.best
-    names = [metric.type_name() for metric in recipe.evaluate.metrics]
-    if best and names and best.removeprefix("main.") not in names:
-        near = get_close_matches(best, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        yield ("evaluate", "best"), f"{best!r} is not among the metrics ({', '.join(names)}){hint}"
-    elif best and not names and recipe.task:
-        usual = [metric["type"] for metric in recipe.task.default_metrics]
-        if best not in usual:
-            yield (
-                ("evaluate", "best"),
-                f"{best!r} is not among the task's usual metrics ({', '.join(usual)}); list `metrics`",
-            )
+    if best and best.removeprefix("main.") not in names:
+        whose = (
+            "the task's metrics" if recipe.evaluate.metrics else "the task's usual metrics, and `metrics` names none"
+        )
+        yield ("evaluate", "best"), f"{best!r} is not among {whose}{_nearest(best, names)} There are {', '.join(names)}"
 
 
 def task_metrics(recipe: Recipe, metrics: list[Metric]) -> list[Metric]:

@@ -16,7 +16,7 @@ from hft_core.recipe.messages import messages
 from hft_core.recipe.model import Recipe, TaskObjective
 from hft_core.recipe.narrow import narrow
 from hft_core.recipe.overrides import apply_overrides
-from hft_core.recipe.yaml import Location, read_yaml
+from hft_core.recipe.yaml import SET, Location, read_yaml
 from hft_core.registry import Registry
 
 
@@ -32,6 +32,7 @@ class LoadedRecipe:
     where: str
     """The file's name, or `recipe` for a dict."""
     lines: dict[Location, int] = field(default_factory=dict)
+    """The line of each entry; SET for what `--set` gave."""
 
 
 def load_recipe(
@@ -51,7 +52,9 @@ def load_recipe(
         where, folder = str(source), path.absolute().parent
     if not isinstance(raw, dict):
         raise RecipeError(f"{where}: a recipe is a set of keys (name, data, task, model, stages), found {raw!r:.60}")
-    apply_overrides(raw, overrides)
+    for place in apply_overrides(raw, overrides):
+        lines = {written: line for written, line in lines.items() if written[: len(place)] != place}
+        lines[place] = SET
     model = narrow(registry)
     try:
         recipe = model.model_validate(raw, context={"folder": folder})
@@ -59,6 +62,7 @@ def load_recipe(
         found = messages(error, raw, lines, model, registry)
         raise RecipeError("\n".join(f"{where}, {message}" for message in found)) from None
     recipe = _with_task_objectives(recipe, registry)
+    _require_usual_metrics(recipe, registry, where)
     loaded = LoadedRecipe(recipe, raw, folder, where, lines)
     check(loaded)
     return loaded
@@ -73,6 +77,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Settings):
         return value.model_dump(mode="json", exclude_unset=True)
     return str(value) if isinstance(value, Path) else value
+
+
+def _require_usual_metrics(recipe: Recipe, registry: Registry, where: str) -> None:
+    """A recipe that names no metric is measured by the task's usual ones, of which at least one has to be installed."""
+    if recipe.task is None or recipe.evaluate.metrics:
+        return
+    usual = [settings["type"] for settings in recipe.task.default_metrics]
+    if usual and not set(usual) & set(registry.classes("metric")):
+        raise RecipeError(f"{where}, evaluate.metrics: {registry.explain_missing('metric', usual[0])}")
 
 
 def _with_task_objectives(recipe: Recipe, registry: Registry) -> Recipe:

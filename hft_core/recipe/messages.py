@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -9,19 +11,44 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from hft_core.recipe.narrow import _OneOf
-from hft_core.recipe.yaml import Location
+from hft_core.recipe.yaml import Location, place_of
 from hft_core.registry import Registry
+
+_SETTINGS = "settings like {key: value}"
+_FORMS = {
+    "string_type": "a text",
+    "path_type": "a path",
+    "list_type": "a list",
+    "model_type": _SETTINGS,
+    "model_attributes_type": _SETTINGS,
+    "dict_type": _SETTINGS,
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+"""What a value of the wrong form should have been, by pydantic's error type."""
 
 
 def messages(
     error: ValidationError, raw: Any, lines: dict[Location, int], model: type[BaseModel], registry: Registry
 ) -> list[str]:
     """Give one sentence per mistake, each beginning with its place."""
+    items = [(item, *_walk(item["loc"], raw, model)) for item in _worth_telling(error)]
+    forms: dict[Location, dict[str, None]] = defaultdict(dict)  # a field may take several
+    for item, location, _ in items:
+        if form := _FORMS.get(item["type"]):
+            forms[location][form] = None
     result = []
-    for item in _worth_telling(error):
-        location, models = _walk(item["loc"], raw, model)
-        place = _place(location, lines)
-        result.append(f"{place}: {_sentence(item, location, models, registry)}")
+    for item, location, models in items:
+        if item["type"] in _FORMS:
+            sentence = f"expected {' or '.join(forms[location])}, found {_shown(item['input'])}"
+        else:
+            sentence = _sentence(item, location, models, registry)
+        result.append(f"{place_of(location, lines) or 'recipe'}: {sentence}")
     return list(dict.fromkeys(result))
 
 
@@ -29,7 +56,7 @@ def _worth_telling(error: ValidationError) -> Iterator[Any]:
     """Drop, for a field that takes several forms, complaints about forms that the value does not have."""
     items = error.errors()
     for item in items:
-        wrong_form = item["type"] in ("string_type", "path_type", "model_type", "float_type", "list_type", "int_type")
+        wrong_form = item["type"] in _FORMS
         parent = item["loc"][:-1]
         siblings = [other for other in items if other is not item and other["loc"][: len(parent)] == parent]
         if wrong_form and parent and any(len(other["loc"]) > len(item["loc"]) for other in siblings):
@@ -92,27 +119,22 @@ def _parts(annotation: Any) -> Iterator[Any]:
     yield from getattr(annotation, "__metadata__", ())
 
 
-def _place(location: Location, lines: dict[Location, int]) -> str:
-    """The line of the nearest entry that is written, and the path."""
-    for length in range(len(location), -1, -1):
-        if location[:length] in lines:
-            line = f"line {lines[location[:length]]}"
-            break
-    else:
-        line = ""
-    path = ".".join(map(str, location))
-    return ", ".join(filter(None, (line, path))) or "recipe"
+def _shown(value: Any) -> str:
+    given = repr(value)
+    return given if len(given) < 60 else given[:57] + "…"
+
+
+def _nearest(given: Any, known: list[str]) -> str:
+    near = get_close_matches(str(given), known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def _sentence(item: Any, location: Location, models: list[Any], registry: Registry) -> str:
     kind = item["type"]
-    given = repr(item["input"])
-    given = given if len(given) < 60 else given[:57] + "…"
+    given = _shown(item["input"])
     if kind == "extra_forbidden":
         known = _fields(models)
-        near = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"unknown key {location[-1]!r}{hint} Known here: {', '.join(known)}."
+        return f"unknown key {location[-1]!r}{_nearest(location[-1], known)} Known here: {', '.join(known)}."
     if kind == "missing":
         return f"{location[-1]!r} is missing"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -125,8 +147,13 @@ def _sentence(item: Any, location: Location, models: list[Any], registry: Regist
         if tag in one_of.choices:
             return str(item["msg"])
         return registry.explain_missing(one_of.kind, tag)
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return f"expected settings like {{key: value}}, found {given}"
+    if kind == "literal_error":
+        expected = item["ctx"]["expected"]
+        choices = re.findall(r"'([^']*)'", expected)
+        return f"expected {expected}, found {given}{_nearest(item['input'], choices)}"
+    if kind == "string_pattern_mismatch":
+        rule = "; a name has letters, digits, '-' and '_'" if location[-1] == "name" else ""
+        return f"{given} does not match {item['ctx']['pattern']}{rule}"
     if kind == "value_error":
         return str(item["ctx"]["error"])
     return f"{item['msg']} (found {given})"

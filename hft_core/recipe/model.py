@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 from hft_core.components import (
+    NAME,
     Augmenter,
     Cleaner,
     Exporter,
@@ -32,6 +33,12 @@ class Split(Settings):
     """Share of rows for validation."""
     test: float | None = Field(default=None, gt=0, lt=0.9)
     """Share of rows for the test, where there is no test source."""
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        if self.validation + (self.test or 0) > 0.9:
+            raise ValueError(f"validation {self.validation} and test {self.test} leave too little of train; lower them")
+        return self
 
 
 class Data(Settings):
@@ -89,7 +96,7 @@ class Stage(Settings):
 
     stage: Literal["pretrain", "finetune"]
     """`pretrain`: language modelling on text, the best epoch by held-out loss. `finetune`: the task, the best by its metric."""
-    name: str | None = None
+    name: str | None = Field(default=None, pattern=NAME)
     """A name for logs and reports; default: its kind and number."""
     when: Literal["helps"] | None = None
     """`helps`: keep this stage only if evidence says that it helps."""

@@ -6,39 +6,42 @@ from collections.abc import Iterable
 from typing import Any
 
 from hft_core.errors import RecipeError
-from hft_core.recipe.yaml import parse_yaml
+from hft_core.recipe.yaml import Location, parse_yaml
 
 
-def apply_overrides(raw: Any, overrides: Iterable[str]) -> None:
-    """Change the plain values of a recipe in place. Raises RecipeError where the path leads nowhere."""
+def apply_overrides(raw: Any, overrides: Iterable[str]) -> list[Location]:
+    """Change the plain values of a recipe in place; gives the places. Raises RecipeError where a path leads nowhere."""
+    places: list[Location] = []
     for text in overrides:
         path, equals, value = text.partition("=")
-        if not equals or not path:
+        steps = path.split(".")
+        if not equals or not all(steps):
             raise RecipeError(f"--set {text!r}: write it as path=value, such as stages.0.epochs=3")
-        _set(raw, path.split("."), parse_yaml(value, f"--set {path}")[0] if value.strip() else "", text)
+        places.append(_set(raw, steps, parse_yaml(value, f"--set {path}")[0] if value.strip() else "", text))
+    return places
 
 
-def _set(raw: Any, path: list[str], value: Any, text: str) -> None:
+def _set(raw: Any, steps: list[str], value: Any, text: str) -> Location:
     holder = raw
-    for depth, step in enumerate(path[:-1]):
-        holder = (
-            holder.setdefault(step, {})
-            if isinstance(holder, dict)
-            else holder[_index(holder, step, path[:depth], text)]
-        )
-        if not isinstance(holder, (dict, list)):
-            raise RecipeError(f"--set {text!r}: {'.'.join(path[: depth + 1])} is {holder!r}, which has nothing inside")
-    last = path[-1]
+    place: Location = ()
+    for depth, step in enumerate(steps[:-1]):
+        key = _key(holder, step, steps[:depth], text)
+        place += (key,)
+        holder = holder.setdefault(key, {}) if isinstance(holder, dict) else holder[key]
+    last = _key(holder, steps[-1], steps[:-1], text)
+    holder[last] = value
+    return (*place, last)
+
+
+def _key(holder: Any, step: str, before: list[str], text: str) -> Any:
+    """The key or the index that a step means."""
+    where = ".".join(before)
     if isinstance(holder, dict):
-        holder[last] = value
-    else:
-        holder[_index(holder, last, path[:-1], text)] = value
-
-
-def _index(items: list[Any], step: str, path: list[str], text: str) -> int:
-    if not step.isdigit() or int(step) >= len(items):
-        where = ".".join(path)
-        raise RecipeError(
-            f"--set {text!r}: {where} is a list of {len(items)}; use {where}.0 to {where}.{len(items) - 1}"
-        )
-    return int(step)
+        return step
+    if not isinstance(holder, list):
+        raise RecipeError(f"--set {text!r}: {where} is {holder!r}, which has nothing inside")
+    if step.isascii() and step.isdecimal() and int(step) < len(holder):
+        return int(step)
+    usable = {0: "set the whole list", 1: f"use {where}.0"}
+    hint = usable.get(len(holder), f"use {where}.0 to {where}.{len(holder) - 1}")
+    raise RecipeError(f"--set {text!r}: {where} is a list of {len(holder)}; {hint}")

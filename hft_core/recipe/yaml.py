@@ -10,9 +10,13 @@ from hft_core.errors import RecipeError
 Location = tuple[str | int, ...]
 """A path into the recipe, such as ("stages", 1, "optimizer", "lr")."""
 
+SET = 0
+"""Instead of a line: the entry was given with `--set`."""
+
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 40
 _MAX_NODES = 50_000
+_CORE_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
@@ -35,6 +39,13 @@ def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
         raise RecipeError(f"{path} is not UTF-8 text (byte {error.start}); is it a recipe?") from error
 
 
+def place_of(location: Location, lines: dict[Location, int]) -> str:
+    """Where an entry stands, for messages: the line of the nearest entry that is written, and its path."""
+    written = next((location[:n] for n in range(len(location), -1, -1) if location[:n] in lines), None)
+    line = "" if written is None else "--set" if lines[written] == SET else f"line {lines[written]}"
+    return ", ".join(filter(None, (line, ".".join(map(str, location)))))
+
+
 def parse_yaml(text: str, where: str) -> tuple[Any, dict[Location, int]]:
     """Parse one document; `where` names it in errors."""
     from ruamel.yaml import YAML
@@ -52,7 +63,9 @@ def parse_yaml(text: str, where: str) -> tuple[Any, dict[Location, int]]:
         line = f", line {mark.line + 1}" if mark else ""
         raise RecipeError(f"{where}{line}: not valid YAML: {error.problem or error.context}") from error
     except YAMLError as error:
-        raise RecipeError(f"{where}: not valid YAML: {error}") from error
+        raise RecipeError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from error
+    except RecursionError:
+        raise RecipeError(f"{where}: nested too deep for a recipe") from None
 
 
 class _Builder:
@@ -70,14 +83,18 @@ class _Builder:
         if self.nodes > _MAX_NODES or len(location) > _MAX_DEPTH:
             raise RecipeError(f"{self.where}, line {line}: too deep or too large for a recipe (aliases count in full)")
         self.lines.setdefault(location, line)
+        if isinstance(node, (SequenceNode, MappingNode)) and node.tag not in _CORE_TAGS:
+            raise RecipeError(f"{self.where}, line {line}: the tag {node.tag!r} means nothing in a recipe; remove it")
         if isinstance(node, SequenceNode):
             return [self.value(item, (*location, index)) for index, item in enumerate(node.value)]
         if not isinstance(node, MappingNode):
-            return self._scalar(node)
+            return self._scalar(node, line)
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = str(key_node.value) if not isinstance(key_node.value, list) else "?"
             line = key_node.start_mark.line + 1
+            if key == "<<":
+                raise RecipeError(f"{self.where}, line {line}: YAML 1.2 has no merge key `<<`; write the keys out")
             if key in result:
                 first = self.lines[(*location, key)]
                 raise RecipeError(f"{self.where}, line {line}: the key {key!r} stands twice (first in line {first})")
@@ -85,8 +102,11 @@ class _Builder:
             result[key] = self.value(value_node, (*location, key))
         return result
 
-    def _scalar(self, node: Any) -> Any:
-        value = self.constructor.construct_object(node)
+    def _scalar(self, node: Any, line: int) -> Any:
+        try:
+            value = self.constructor.construct_object(node)
+        except ValueError as error:  # a tag such as !!int on what is none
+            raise RecipeError(f"{self.where}, line {line}: {node.value!r} does not fit its tag: {error}") from None
         if value is None or isinstance(value, (str, bool, int, float)):
             return value
         return str(node.value)  # dates and the like stay as they are written

@@ -12,7 +12,9 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -23,7 +25,7 @@ import pluggy
 from hft_core import hookspecs
 from hft_core.components import KINDS, Component
 from hft_core.errors import PluginError
-from hft_core.registry.registry import Plugin, Registry
+from hft_core.registry.registry import DISABLED, FILE, Plugin, Registry
 
 GROUP = "hft"
 _HOOKS = {f"register_{kind}s": kind for kind in KINDS}
@@ -41,14 +43,13 @@ def load_registry(files: Iterable[Path] = (), strict: bool | None = None) -> Reg
         names = {point.name, _distribution(point)}
         plugin = Plugin(point.name, _distribution(point), point.dist.version if point.dist else "?")
         if names & disabled or (allowed and not names & allowed):
-            plugin.problem = "disabled by " + ("HFT_DISABLED_PLUGINS" if names & disabled else "HFT_ALLOWED_PLUGINS")
+            plugin.problem = DISABLED + ("HFT_DISABLED_PLUGINS" if names & disabled else "HFT_ALLOWED_PLUGINS")
         else:
             _fill(plugin, partial(importlib.import_module, point.module))
         plugins.append(plugin)
-    for file in files:
-        plugins.append(_from_file(file))
+    plugins += map(_from_file, dict.fromkeys(file.absolute() for file in files))
     strict = os.environ.get("HFT_STRICT") == "1" if strict is None else strict
-    broken = [plugin for plugin in plugins if plugin.problem and not plugin.problem.startswith("disabled")]
+    broken = [plugin for plugin in plugins if plugin.problem and not plugin.disabled]
     if strict and broken:
         raise PluginError("\n".join(f"plugin {plugin.title} cannot be used: {plugin.problem}" for plugin in broken))
     return Registry(plugins)
@@ -63,11 +64,10 @@ def _distribution(point: EntryPoint) -> str:
 
 
 def _from_file(file: Path) -> Plugin:
-    file = file.absolute()
     if not file.is_file():
         raise PluginError(f"--plugin: there is no file {file}")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-    plugin = Plugin(file.stem, "file", digest)
+    plugin = Plugin(file.stem, FILE, digest)
     # The name holds the content, so that an edited file is a new module.
     _fill(plugin, partial(_import_file, f"hft_plugin_file_{file.stem}_{digest}", file))
     return plugin
@@ -99,7 +99,7 @@ def _fill(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
         raise
     except BaseException as error:  # a plugin may even call sys.exit; the others must still work
         reason = f"{type(error).__name__}: {error}" if not isinstance(error, _Refused) else str(error)
-        plugin.problem = reason
+        plugin.problem = " ".join(reason.split())
         plugin.components = []
 
 
@@ -115,7 +115,10 @@ def _offered(module: ModuleType) -> list[type[Component]]:
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise _Refused(f"it implements an unknown hook; known: {', '.join(_HOOKS)} ({error})") from error
+        unknown = [name for name, value in vars(module).items() if hasattr(value, "hft_impl") and name not in _HOOKS]
+        near = [match for name in unknown for match in get_close_matches(name, _HOOKS, n=1)]
+        hint = f"did you mean {', '.join(near)}?" if near else f"hooks are {', '.join(_HOOKS)}"
+        raise _Refused(f"there is no hook {', '.join(unknown)}; {hint}") from error
     components: list[type[Component]] = []
     for hook, kind in _HOOKS.items():
         for implementation in getattr(manager.hook, hook).get_hookimpls():
@@ -125,6 +128,9 @@ def _offered(module: ModuleType) -> list[type[Component]]:
             for component in offered:
                 _check(component, hook, kind)
             components += offered
+    for (kind, name), count in Counter((c.kind, c.type_name()) for c in components).items():
+        if count > 1:
+            raise _Refused(f"it offers {count} classes for the {kind} {name!r}")
     return components
 
 
@@ -134,8 +140,11 @@ def _check(component: object, hook: str, kind: str) -> None:
         raise _Refused(f"{hook}() offers {component!r}, which is not a subclass of {base.__name__}")
     if "type" not in component.model_fields:
         raise _Refused(f'{hook}() offers {component.__name__}, which does not declare `type: Literal["its-name"]`')
-    if missing := sorted(getattr(component, "__abstractmethods__", ())):
+    undefined = {name for name in component.__class_vars__ if not hasattr(component, name)}
+    if missing := sorted(undefined | set(getattr(component, "__abstractmethods__", ()))):
         raise _Refused(f"{component.__name__} lacks {', '.join(missing)}")
+    if kind == "objective" and component.type_name() == "task":
+        raise _Refused(f"{component.__name__}: the type 'task' stands for the task's own objective; choose another")
 
 
 def _source(module: ModuleType) -> Path | None:

@@ -8,6 +8,11 @@ from pathlib import Path
 
 from hft_core.components import KINDS, Component
 
+FILE = "file"
+"""Instead of a distribution: the plugin is a file given with --plugin."""
+DISABLED = "disabled by "
+"""How the problem of a plugin begins that was left out on purpose; the variable follows."""
+
 
 @dataclass
 class Plugin:
@@ -28,6 +33,22 @@ class Plugin:
     def title(self) -> str:
         """Name, distribution and version for messages."""
         return f"{self.name} ({self.distribution} {self.version})"
+
+    @property
+    def disabled(self) -> bool:
+        """Whether it was left out on purpose."""
+        return self.problem.startswith(DISABLED)
+
+
+def _switches(plugins: list[Plugin]) -> list[str]:
+    """How to do without each; by its distribution where the names are the same."""
+    alike = len({plugin.name for plugin in plugins}) < len(plugins)
+    return [
+        f"leave out --plugin {plugin.name}.py"
+        if plugin.distribution == FILE
+        else f"HFT_DISABLED_PLUGINS={plugin.distribution if alike else plugin.name}"
+        for plugin in plugins
+    ]
 
 
 class Registry:
@@ -55,13 +76,16 @@ class Registry:
         if len(offers) > 1:
             plugins = [plugin for _, plugin in offers]
             return (
-                f"{kind} {name!r} is offered by two plugins, {' and '.join(plugin.title for plugin in plugins)}; "
-                f"disable one: HFT_DISABLED_PLUGINS={plugins[-1].distribution} (or its plugin name {plugins[-1].name})"
+                f"{kind} {name!r} is offered by {len(plugins)} plugins, {' and '.join(p.title for p in plugins)}, so it "
+                f"cannot be used; disable one: {', or '.join(_switches(plugins))}"
             )
         known = list(self.classes(kind))
         near = get_close_matches(str(name), known, n=1, cutoff=0.5)
-        message = f"there is no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        message = f"there is no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
         message += f" Installed: {', '.join(known) or 'none'}."
-        if broken := [plugin for plugin in self.plugins if plugin.problem]:
+        if broken := [plugin for plugin in self.plugins if plugin.problem and not plugin.disabled]:
             message += " Not loaded: " + "; ".join(f"{plugin.title}: {plugin.problem}" for plugin in broken) + "."
+        if disabled := [plugin for plugin in self.plugins if plugin.disabled]:
+            names = ", ".join(plugin.name for plugin in disabled)
+            message += f" D{disabled[0].problem.removeprefix('d')}: {names}."
         return message

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
+from hft_core.errors import DamagedError
 from hft_core.store.hashing import digest_json
 from hft_core.store.store import Store
 
@@ -36,8 +40,7 @@ class Removal:
 def removable(store: Store) -> list[Removal]:
     """List outputs and leftovers that no existing run folder needs; nothing that is locked right now."""
     needed: set[str] = set()
-    for note in (store.root / "refs").glob("*.json"):
-        content = json.loads(note.read_text("utf-8"))
+    for _, content in _notes(store):
         if (Path(content["run"]) / "run.json").is_file():
             needed.update(content["keys"])
     found = []
@@ -48,9 +51,12 @@ def removable(store: Store) -> list[Removal]:
         ("damaged", "damaged"),
     ):
         for folder in sorted((store.root / place).glob("*")):
-            key = folder.name.rpartition("-")[0] if place == "tmp" else folder.name
-            if (place == "objects" and key in needed) or _locked(store, key):
+            key = _key(folder)
+            if place == "objects" and key in needed:
                 continue
+            with _unlocked(store, key) as free:
+                if not free:
+                    continue
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
             found.append(Removal(folder, size, reason))
     return found
@@ -62,20 +68,53 @@ def collect(store: Store, work: bool = False) -> list[Removal]:
     for item in removable(store):
         if item.folder.parent.name == "work" and not work:
             continue
-        shutil.rmtree(item.folder)
+        with _unlocked(store, _key(item.folder)) as free:
+            if not free:
+                continue
+            # First out of sight: what a killed gc leaves must not look like an output.
+            dying = store.root / "tmp" / f"{_key(item.folder)}-gc{os.getpid()}"
+            dying.parent.mkdir(exist_ok=True)
+            shutil.rmtree(dying, ignore_errors=True)
+            item.folder.rename(dying)
+            shutil.rmtree(dying)
         removed.append(item)
-    for note in (store.root / "refs").glob("*.json"):
-        if not (Path(json.loads(note.read_text("utf-8"))["run"]) / "run.json").is_file():
+    for note, content in _notes(store):
+        if not (Path(content["run"]) / "run.json").is_file():
             note.unlink()
     return removed
 
 
-def _locked(store: Store, key: str) -> bool:
+def _notes(store: Store) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """What run folders need. Raises DamagedError for a note that cannot be read: its outputs must not be removed."""
+    for note in sorted((store.root / "refs").glob("*.json")):
+        try:
+            content = json.loads(note.read_text("utf-8"))
+            yield note, {"run": content["run"], "keys": content["keys"]}
+        except (ValueError, TypeError, KeyError) as error:
+            raise DamagedError(
+                f"{note} is damaged ({error}); remove it if its run is gone, or run its recipe again"
+            ) from error
+
+
+def _key(folder: Path) -> str:
+    """The key of an output, also of one that is being written."""
+    return folder.name.partition("-")[0]
+
+
+@contextmanager
+def _unlocked(store: Store, key: str) -> Iterator[bool]:
+    """Hold a key's lock while the block runs; False where another process holds it."""
     path = store.root / "locks" / f"{key}.lock"
     if not path.exists():
-        return False
+        yield True
+        return
+    lock = FileLock(path)
     try:
-        with FileLock(path).acquire(blocking=False):
-            return False
+        lock.acquire(blocking=False)
     except Timeout:
-        return True
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -8,8 +8,10 @@ ones), ``tmp/``, ``locks/``, ``refs/`` (run folders that need objects).
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,7 +48,7 @@ class Store:
     def sound(self, key: str) -> bool:
         """Whether the output is there and matches its checksums; a damaged one is moved aside."""
         folder = self.folder(key)
-        if not self.has(key):
+        if not folder.is_dir():
             return False
         if damage(folder) is None:
             return True
@@ -87,19 +89,32 @@ class Store:
             _make(self.folder(key).parent)
             temporary.rename(self.folder(key))
             sync_folder(self.folder(key).parent)
+        except Exception as error:
+            if code := _system_error(error):
+                raise OSError(code, os.strerror(code), str(temporary)) from error
+            raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(self.root / "work" / key, ignore_errors=True)
         return self.folder(key)
 
 
+def _system_error(error: Exception) -> int | None:
+    """The system's error number where a library tells it in words only: Rust's (safetensors, tokenizers) and numpy."""
+    if isinstance(error, OSError):
+        return errno.ENOSPC if error.errno is None and "requested and" in str(error) else None
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
+
+
 def damage(folder: Path) -> str | None:
     """Compare a folder with its manifest; gives the first file that is missing or differs, None if all is well."""
     try:
         listed: dict[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))
-    except (OSError, ValueError):
+        items = listed.items()
+    except (OSError, ValueError, AttributeError):
         return MANIFEST
-    for name, digest in listed.items():
+    for name, digest in items:
         if not (folder / name).is_file() or digest_file(folder / name) != digest:
             return name
     return None

@@ -24,6 +24,7 @@ from hft_core.errors import Interrupted, NonFiniteError, OutOfMemoryError
 from hft_core.recipe.model import Stage
 from hft_core.runtime.randomness import key_of
 from hft_core.training import checkpoint
+from hft_core.training.allocator import keep_large_buffers
 from hft_core.training.inference import predictions
 from hft_core.training.stopping import StopRequest
 from hft_core.training.streams import Batch, LiveStream, tensors
@@ -105,6 +106,7 @@ class _Stage:
 
     def __init__(self, job: Job):
         self.job = job
+        keep_large_buffers()
         torch.manual_seed(key_of(job.seed, "build") % 2**63)
         self.net = job.model.build(job.start, job.preprocessor, job.heads)
         self.techniques = [(technique, technique.prepare(self.net)) for technique in job.stage.techniques]

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hft_core import HeadSpec, Net, Part, PluginError
@@ -92,7 +93,8 @@ class TransformersNet(Net):
                 if index == 0:
                     cast(Any, head).save_pretrained(folder)
                     continue
-                own = {key: value.contiguous() for key, value in _own_modules(head).state_dict().items()}
+                # Cloned: tied parameters share memory, which safetensors refuses.
+                own = {key: value.contiguous().clone() for key, value in _own_modules(head).state_dict().items()}
                 (folder / "heads").mkdir(exist_ok=True)
                 save_file(own, folder / "heads" / f"{name}.safetensors")
         # Which head is the folder's own is not written in a transformers folder.
@@ -105,6 +107,11 @@ def from_folder(start: Path, preprocessor: TextPreprocessor, heads: Mapping[str,
     new: set[str] = set()
     with _quiet():
         backbone, missing = _loaded(transformers.AutoModel, start, {})
+        if lost := sorted(name for name in missing if "pooler" not in name):
+            raise PluginError(
+                f"model: the weights in {start} lack {len(lost)} parameters of its config.json's architecture, such as "
+                f"{lost[0]}; training would start from random numbers. Copy the model again, or use {{scratch: …}}"
+            )
         for name, spec in heads.items():
             head, absent = _loaded(_auto(spec), start, _labels(spec))
             own = dict(_own_modules(head).named_parameters())
@@ -155,7 +162,7 @@ def from_scratch(
         built: dict[str, Any] = {}
         for name, spec in heads.items():
             own = config.__class__.from_dict(config.to_dict() | _labels(spec))
-            built[name] = _auto(spec).from_config(own)
+            built[name] = _auto(spec).from_config(own, attn_implementation=_attention())
         backbone = next((h.base_model for h in built.values() if hasattr(h.base_model, "pooler")), None)
         backbone = backbone or next(iter(built.values())).base_model
         _graft(backbone, built, preprocessor)
@@ -168,6 +175,11 @@ def _auto(spec: HeadSpec) -> Any:
     return _AUTO[spec.name]
 
 
+def _attention() -> str:
+    """On a CPU, torch's fused attention has no kernel for training with dropout; written out it is a little faster."""
+    return "sdpa" if torch.cuda.is_available() else "eager"
+
+
 def _labels(spec: HeadSpec) -> dict[str, Any]:
     if not spec.labels:
         return {}
@@ -178,14 +190,19 @@ def _loaded(auto: Any, start: Path, settings: dict[str, Any]) -> tuple[Any, set[
     """Load a model in fp32; gives it with the names of the parameters that the folder lacks."""
     try:
         model, info = auto.from_pretrained(
-            str(start), output_loading_info=True, dtype=torch.float32, ignore_mismatched_sizes=True, **settings
+            str(start),
+            output_loading_info=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            attn_implementation=_attention(),
+            **settings,
         )
-    except (ValueError, OSError, KeyError, RuntimeError) as error:
+    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PluginError(f"model: {start} cannot be loaded as {auto.__name__}: {reason}") from error
     mismatched = {key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]}
     prefix = f"{model.base_model_prefix}."
-    if lost := sorted(key for key in mismatched if key.startswith(prefix)):
+    if lost := sorted(key for key in mismatched if auto is transformers.AutoModel or key.startswith(prefix)):
         raise PluginError(f"model: the weights in {start} do not fit its config.json (such as {lost[0]})")
     return model, set(info["missing_keys"]) | mismatched
 

@@ -21,7 +21,7 @@ _LONGEST_DEFAULT = 512
 
 def from_folder(folder: Path, max_length: int | None) -> TextPreprocessor:
     """Load the tokenizer of a transformers folder. Raises PluginError where it does not match the weights."""
-    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config = _settings(folder / "config.json")
     tokenizer = _load(folder)
     special = _special_tokens(folder, tokenizer)
     vocabulary = config.get("vocab_size")
@@ -132,12 +132,22 @@ def _parsed(file: Path) -> Tokenizer:
         raise PluginError(f"model: {file} is not a readable tokenizer.json: {error}") from error
 
 
+def _settings(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise PluginError(f"model: {file} is not JSON ({error}); copy the model again") from error
+    if not isinstance(content, dict):
+        raise PluginError(f"model: {file} is no set of settings {{…}}; copy the model again")
+    return content
+
+
 def _special_tokens(folder: Path, tokenizer: Tokenizer) -> dict[str, int]:
     """Ids of the special tokens by role, from the folder's configuration files, else by their usual names."""
     named: dict[str, Any] = {}
     for file in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / file).is_file():
-            named |= json.loads((folder / file).read_text("utf-8"))
+            named |= _settings(folder / file)
     special: dict[str, int] = {}
     for role in _ROLES:
         value = named.get(f"{role}_token")

@@ -1,0 +1,188 @@
+"""What tests of all areas share: real data, a recipe that trains in seconds, and the command `hft`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Set before torch is imported: tests run beside each other, and waiting threads must not spin.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+Rows = list[dict[str, Any]]
+
+
+class Outcome(NamedTuple):
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Scratch:
+    """A folder with small CSV files, and a recipe (a dict, to be changed at will) that trains on them in seconds."""
+
+    folder: Path
+    recipe: dict[str, Any]
+
+    def write(self, name: str = "recipe.yaml") -> Path:
+        """Write the recipe; JSON is YAML, and with indents every key has its own line."""
+        file = self.folder / name
+        file.write_text(json.dumps(self.recipe, ensure_ascii=False, indent=1), encoding="utf-8")
+        return file
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with real data sets; skips where there is none."""
+    folder = Path(os.environ.get("HFT_DATA") or ROOT.parent / "shared" / "data").absolute()
+    if not folder.is_dir():
+        pytest.skip(f"needs real data: there is no folder {folder}; set HFT_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reviews() -> Callable[..., Rows]:
+    """Give ``reviews(count, seed=0)``: different short texts with the labels neg and pos in turn."""
+
+    def make(count: int, seed: int = 0) -> Rows:
+        draw = random.Random(seed)
+        words = "the film plot phone battery case was and is very quite so today again".split()
+        tones = {"neg": "bad awful poor sad broken".split(), "pos": "good great fine lovely superb".split()}
+        labels = [("neg", "pos")[number % 2] for number in range(count)]
+        return [
+            {"review": " ".join([*draw.sample(words, 5), draw.choice(tones[label]), f"n{seed}x{n}"]), "sentiment": label}
+            for n, label in enumerate(labels)
+        ]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_csv() -> Callable[[Path, Rows], Path]:
+    """Give ``write_csv(file, rows)``."""
+
+    def write(file: Path, rows: Rows) -> Path:
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        return file
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_tiny(reviews: Callable[..., Rows], write_csv: Callable[[Path, Rows], Path]) -> Callable[[Path], Scratch]:
+    """Give ``make_tiny(folder)``: see `tiny`."""
+
+    def make(folder: Path) -> Scratch:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_csv(folder / "train.csv", reviews(60))
+        write_csv(folder / "dev.csv", reviews(20, seed=1))
+        recipe = {
+            "name": "tiny",
+            "data": {
+                "train": {"type": "csv", "path": "train.csv"},
+                "validation": {"type": "csv", "path": "dev.csv"},
+            },
+            "task": {"type": "text-classification", "text": "review", "label": "sentiment"},
+            "model": {
+                "type": "bert",
+                "source": {"scratch": "tiny", "tokenizer": {"type": "wordpiece", "size": 300}},
+                "max_length": 32,
+            },
+            "stages": [
+                {
+                    "stage": "finetune",
+                    "objectives": [{"type": "task", "data": "train"}],
+                    "epochs": 1,
+                    "optimizer": {"type": "adam", "lr": 0.001},
+                }
+            ],
+            "precision": "fp32",
+        }
+        return Scratch(folder, recipe)
+
+    return make
+
+
+@pytest.fixture
+def tiny(make_tiny: Callable[[Path], Scratch], tmp_path: Path) -> Scratch:
+    """A scratch BERT of two layers with a tokenizer of 300 tokens, on 60 + 20 rows, for one epoch."""
+    return make_tiny(tmp_path / "project")
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path) -> dict[str, str]:
+    """Environment of commands: a store of the test's own, one thread, no network."""
+    ours = {"HFT_STORE": str(tmp_path / "store"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HFT_")}
+    return kept | ours
+
+
+@pytest.fixture
+def start(surroundings: Mapping[str, str], tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Give ``start(*arguments, cwd=…, NAME=value)``: begins `hft` in a process of its own."""
+
+    def begin(*arguments: object, cwd: Path = tmp_path, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "hft_core", *map(str, arguments)]
+        return subprocess.Popen(
+            command, cwd=cwd, env={**surroundings, **environment}, text=True, encoding="utf-8",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    return begin
+
+
+@pytest.fixture
+def hft(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., Outcome]:
+    """Give ``hft(*arguments, cwd=…, NAME=value)``: runs `hft` in a process of its own."""
+
+    def run(*arguments: object, **options: Any) -> Outcome:
+        process = start(*arguments, **options)
+        try:
+            out, err = process.communicate(timeout=300)
+        finally:
+            process.kill()
+        return Outcome(process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture
+def hft_here(
+    surroundings: Mapping[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Callable[..., Outcome]:
+    """Like `hft`, but within this process: torch is imported once for all tests."""
+    from hft_core.cli.main import main
+
+    def run(*arguments: object, cwd: Path = tmp_path, **environment: str) -> Outcome:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.chdir(cwd)
+            patch.setattr(sys, "argv", ["hft", *map(str, arguments)])
+            for name, value in {"HFT_STORE": surroundings["HFT_STORE"], **environment}.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as stopped:
+                main()
+        return Outcome(int(stopped.value.code or 0), *capsys.readouterr())
+
+    return run

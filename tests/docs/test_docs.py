@@ -1,0 +1,174 @@
+"""The documentation is carried out, and it is complete: commands, hooks, kinds, components, exit codes, links."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from hft_core import errors
+from hft_core.cli.main import _COMMANDS
+from hft_core.components import KINDS
+from hft_core.recipe import load_recipe
+from hft_core.recipe.yaml import parse_yaml
+from hft_core.registry import load_registry
+from hft_core.registry.loader import _HOOKS
+
+
+def _module(file: Path):
+    spec = importlib.util.spec_from_file_location(f"_docs_{file.stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+pages = _module(Path(__file__).with_name("pages.py"))
+ROOT = pages.ROOT
+DOCS = ROOT / "docs"
+TUTORIAL = DOCS / "tutorial.md"
+
+
+def _continues(page: Path) -> bool:
+    return page != TUTORIAL and pages.CONTINUES.search(page.read_text("utf-8")) is not None
+
+
+def _trains(page: Path) -> bool:
+    return _continues(page) or any(block.runs and "hft run" in block.text for block in pages.blocks(page))
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+RUNNING = [
+    pytest.param(page, id=_name(page), marks=pytest.mark.slow if _trains(page) else ())
+    for page in pages.pages()
+    if page != TUTORIAL and any(block.runs for block in pages.blocks(page))
+]
+
+
+@pytest.fixture(scope="session")
+def tutorial(tmp_path_factory) -> Path:
+    """The folder that the tutorial leaves behind."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    pages.carry_out(TUTORIAL, folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_tutorial_does_what_it_says(tutorial):
+    assert (tutorial / "runs" / "reviews" / "bundle" / "bundle.json").is_file()
+
+
+@pytest.mark.parametrize("page", RUNNING)
+def test_page_does_what_it_says(page, tmp_path, request):
+    folder = tmp_path / "folder"
+    if _continues(page):
+        shutil.copytree(request.getfixturevalue("tutorial"), folder)
+    else:
+        folder.mkdir()
+    pages.carry_out(page, folder)
+
+
+@pytest.mark.parametrize("page", pages.pages(), ids=_name)
+def test_every_block_that_is_not_run_says_why(page):
+    for block in pages.blocks(page):
+        if block.language in ("bash", "python") and not block.runs and not block.file:
+            assert len(block.before) > len(pages.NOT_RUN) + 10, f"{_name(page)}, line {block.line}: no reason is given"
+        if block.language == "sh":
+            raise AssertionError(f"{_name(page)}, line {block.line}: write `bash`, so that the block is run")
+
+
+@pytest.mark.parametrize("page", pages.pages(), ids=_name)
+def test_yaml_blocks_are_yaml(page):
+    for block in pages.blocks(page):
+        if block.language == "yaml":
+            parse_yaml(block.text, f"{_name(page)}, line {block.line}")
+
+
+@pytest.mark.parametrize("page", pages.pages(), ids=_name)
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, anchor = target.partition("#")
+        if file.startswith(("http://", "https://")):
+            continue
+        place = page.parent / file if file else page
+        assert place.exists(), f"{_name(page)} links to {target}, which does not exist"
+        if anchor:
+            assert anchor in _anchors(place), f"{_name(page)} links to {target}, a heading that does not exist"
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")) for heading in headings}
+
+
+def _all() -> str:
+    return "\n".join(page.read_text("utf-8") for page in pages.pages())
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_every_command_is_documented(command):
+    assert re.search(rf"\bhft {command}\b", _all()), f"no page mentions `hft {command}`"
+
+
+@pytest.mark.parametrize("hook", _HOOKS)
+def test_every_hook_is_documented(hook):
+    assert f"`{hook}`" in (DOCS / "plugins.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_documented(kind):
+    assert f"### {kind.capitalize()}s\n" in (DOCS / "recipe.md").read_text("utf-8")
+
+
+def test_every_exit_code_is_documented():
+    page = (DOCS / "exit-codes.md").read_text("utf-8")
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    families = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, errors.HftError)]
+    assert codes >= {family.exit_code for family in families}
+    for family in families:
+        assert f"| {family.exit_code} | `{family.__name__}`" in page, f"{family.__name__} is not in docs/exit-codes.md"
+
+
+def test_recipe_reference_is_what_the_code_says():
+    reference = _module(DOCS / "reference.py")
+    assert reference.PAGE.read_text("utf-8") == reference.page(), "run `python docs/reference.py`"
+
+
+def test_recipe_reference_has_every_component():
+    page = (DOCS / "recipe.md").read_text("utf-8")
+    registry = load_registry()
+    for plugin in registry.plugins:
+        if plugin.distribution == "hft-core":
+            for component in plugin.components:
+                assert f"\n#### `{component.type_name()}`\n" in page
+
+
+def test_readme_map_names_every_folder():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for package in ("hft_core", "plugins/hft_plugins"):
+        for folder in sorted((ROOT / package).iterdir()):
+            if (folder / "__init__.py").is_file():
+                assert f"`{folder.name}/`" in readme, f"the map of the code lacks {package}/{folder.name}"
+
+
+def test_readme_recipe_is_valid(tmp_path):
+    """The recipe that the README shows is the real thing: only its files are missing here."""
+    shown = next(block for block in pages.blocks(ROOT / "README.md") if block.language == "yaml")
+    for name in re.findall(r"path: ([\w./-]+)", shown.text):
+        (tmp_path / name).write_text("text,label\n", encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(shown.text, encoding="utf-8")
+    assert load_recipe(tmp_path / "recipe.yaml", load_registry()).recipe.name
+
+
+def test_output_is_compared_and_not_only_shown():
+    assert pages.shows("a …\nc", "x\na 12\nb\nc d")
+    assert not pages.shows("a …\nc", "a 12\nb")
+    assert not pages.shows("0.5", "0.4")

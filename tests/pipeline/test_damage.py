@@ -1,0 +1,45 @@
+"""A damaged store mends itself: what is damaged is made again, what depends on it is the same and reused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def finished(module_project: Any) -> tuple[Any, bytes]:
+    """A project that has run, and its weights."""
+    project = module_project("finished")
+    return project, (project.run().model / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("lost", ["prepared.json", "train.arrow", "MANIFEST.json"])
+def test_an_output_with_a_lost_file_is_made_again(finished: Any, events: Any, lost: str) -> None:
+    project, weights = finished
+    (project.folder / ".hft" / "objects" / project.plan()["prepare"] / lost).unlink()
+    run = project.run(progress=events)
+    assert {name for name, outcome in events.outcome.items() if outcome == "made"} == {"prepare"}
+    assert (run.model / "model.safetensors").read_bytes() == weights
+
+
+def test_a_flipped_bit_is_found(finished: Any, events: Any) -> None:
+    project, weights = finished
+    file = project.folder / ".hft" / "objects" / project.plan()["stage tune"] / "model" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.unlink()  # the run folder has a hard link to the sound one
+    file.write_bytes(bytes(content))
+    run = project.run(progress=events)
+    assert {name for name, outcome in events.outcome.items() if outcome == "made"} == {"stage tune"}
+    assert (run.model / "model.safetensors").read_bytes() == weights
+
+
+def test_a_run_folder_that_was_deleted_comes_back(finished: Any, events: Any) -> None:
+    import shutil
+
+    project, weights = finished
+    shutil.rmtree(project.folder / "runs")
+    run = project.run(progress=events)
+    assert set(events.outcome.values()) == {"reused"}
+    assert (run.model / "model.safetensors").read_bytes() == weights

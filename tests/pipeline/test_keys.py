@@ -1,0 +1,196 @@
+"""A change gives new keys to the nodes that depend on it, and to no other; names and folders are not content."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLUGIN = '''
+from typing import Literal
+from hft_core import Augmenter, Edit, TextCleaner, hookimpl
+
+class Shout(Augmenter):
+    """Puts an exclamation mark behind a text."""
+
+    type: Literal["shout"]
+    times: int = 1
+
+    def edits(self, texts, spans, random):
+        return [[Edit(len(text), len(text), "!" * self.times)] for text in texts]
+
+@hookimpl
+def register_augmenters():
+    return [Shout]
+'''
+
+TRAINED = {"stage tune", "evaluate", "export onnx"}
+TASK_ROWS = {"prepare", "encode tune.classification", "baselines", *TRAINED}
+
+
+@pytest.fixture
+def changed(project: Any) -> Callable[..., set[str]]:
+    """Give ``changed(change, …)``: which nodes have other keys after `change(project)` or `overrides`."""
+    plugin = project.folder / "shout.py"
+    plugin.write_text(PLUGIN, encoding="utf-8")
+    project.recipe["prepare"] = {"augment": [{"type": "shout"}], "clean": [{"type": "whitespace"}]}
+    project.recipe["export"] = [{"type": "onnx"}]
+    project.recipe["evaluate"] = {"metrics": [{"type": "accuracy"}, {"type": "f1"}]}
+    before = project.plan(plugins=(plugin,))
+    assert set(before) == {
+        "prepare", "prepare corpus", "preprocessor", "encode adapt.masked-lm", "encode tune.classification",
+        "stage adapt", "stage tune", "evaluate", "baselines", "export onnx",
+    }  # fmt: skip
+
+    def compare(*overrides: str, change: Callable[[], object] = lambda: None) -> set[str]:
+        change()
+        after = project.plan(*overrides, plugins=(plugin,))
+        assert len(after) == len(before)
+        return {old for old, new in zip(before, after, strict=True) if before[old] != after[new]}
+
+    return compare
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("stages.0.checkpoint_minutes=0", set()),
+        ("stages.1.checkpoint_minutes=77", set()),
+        ("stages.1.name=other", set()),
+        ("stages.0.name=other", set()),
+        ("name=renamed", {"export onnx"}),
+        ("export.0.precisions=[fp32, int8]", {"export onnx"}),
+        ("stages.1.optimizer.lr=2e-3", TRAINED),
+        ("stages.1.batch_size=8", TRAINED),
+        ("stages.1.clip=null", TRAINED),
+        ("stages.0.optimizer.lr=2e-3", {"stage adapt", *TRAINED}),
+        ("stages.0.objectives.0.weight=0.5", {"stage adapt", *TRAINED}),
+        ("stages.0.objectives.0.rate=0.3", {"stage adapt", "encode adapt.masked-lm", *TRAINED}),
+        ("prepare.augment.0.times=2", {*TASK_ROWS}),
+        ("prepare.augment.0.name=loud", set()),
+        ("evaluate.best=f1", {"stage tune", "evaluate", "export onnx"}),
+        ("model.max_length=32", {"preprocessor", "encode adapt.masked-lm", "encode tune.classification",
+                                 "stage adapt", "baselines", *TRAINED}),
+    ],
+)  # fmt: skip
+def test_a_setting_concerns_the_nodes_that_read_it(changed: Any, override: str, expected: set[str]) -> None:
+    assert changed(override) == expected
+
+
+def test_the_seed_concerns_what_draws_random_numbers(changed: Any) -> None:
+    """Tokenizer, encoding of the corpus and the cleaned corpus have none."""
+    found = changed("seed=1")
+    assert found >= {"prepare", "stage adapt", "stage tune", "baselines"}
+    assert not found & {"prepare corpus", "preprocessor", "encode adapt.masked-lm"}
+
+
+def flip(file: Path) -> None:
+    content = file.read_text("utf-8")
+    file.write_text(content.replace("good", "gold", 1), encoding="utf-8")
+    assert content != file.read_text("utf-8")
+
+
+def test_a_byte_of_the_corpus(project: Any, changed: Any) -> None:
+    found = changed(change=lambda: flip(project.folder / "corpus.txt"))
+    assert found == {"prepare corpus", "encode adapt.masked-lm", "stage adapt", *TRAINED}
+
+
+def test_a_byte_of_train(project: Any, changed: Any) -> None:
+    """Pre-training reads the corpus only, so it stays."""
+    assert changed(change=lambda: flip(project.folder / "train.csv")) == TASK_ROWS
+
+
+def test_a_file_that_was_only_touched(project: Any, changed: Any) -> None:
+    assert changed(change=lambda: os.utime(project.folder / "train.csv", (1, 1))) == set()
+
+
+def test_an_edited_plugin(project: Any, changed: Any) -> None:
+    plugin = project.folder / "shout.py"
+    found = changed(change=lambda: plugin.write_text(PLUGIN.replace('"!"', '"?"'), encoding="utf-8"))
+    assert found == TASK_ROWS
+
+
+def test_an_edited_engine_module_concerns_the_kinds_that_run_it(project: Any) -> None:
+    """Every kind of node names the sources of the code that makes it, the step in pipeline/steps.py included."""
+    project.recipe["export"] = [{"type": "onnx"}]
+    for node in project.built().nodes:
+        assert any(name.startswith("pipeline") for name in node.parts["code"]), node.name
+
+
+def test_a_learned_tokenizer_depends_on_all_texts(project: Any) -> None:
+    project.recipe["model"]["source"]["tokenizer"] = {"type": "wordpiece", "size": 300}
+    before = project.plan()
+    flip(project.folder / "corpus.txt")
+    after = project.plan()
+    assert {name for name in before if before[name] == after[name]} == {"prepare"}
+
+
+def test_more_seeds_reuse_the_first_one(project: Any) -> None:
+    """Two stages after pre-training: with three seeds, those of the first seed are the ones that exist."""
+    tune = project.recipe["stages"][1]
+    stages = [*project.recipe["stages"], tune | {"name": "again", "epochs": 1}]
+    one = set(project.plan(stages=stages).values())
+    three = project.built(stages=stages, evaluate={"seeds": 3})
+    assert {node.key for node in three.stages[0]} <= one
+    assert three.evaluations[0].key in one
+    assert [chain[0].key for chain in three.stages] == [three.stages[0][0].key] * 3  # pre-training is shared
+    assert len({chain[1].key for chain in three.stages}) == 3
+
+
+def test_two_objectives_of_one_type_keep_their_own_data(project: Any) -> None:
+    """Node names are how a stage finds its encodings, so they must differ (or the recipe be refused)."""
+    from hft_core import RecipeError
+
+    adapt, tune = project.recipe["stages"]
+    objectives = [{"type": "masked-lm", "data": "corpus"}, {"type": "masked-lm", "data": "train"}]
+    try:
+        plan = project.built(stages=[adapt | {"objectives": objectives}, tune])
+    except RecipeError:
+        return
+    assert len(plan.encodes) == 3
+    assert len({node.name for node in plan.encodes}) == 3
+
+
+def test_two_exports_of_one_type_keep_their_own_files(project: Any) -> None:
+    from hft_core import RecipeError
+
+    exports = [{"type": "onnx"}, {"type": "onnx", "precisions": ["int8"]}]
+    try:
+        plan = project.built(export=exports)
+    except RecipeError:
+        return
+    assert len({node.name for node in plan.exports}) == 2
+
+
+def test_keys_are_the_same_elsewhere_and_under_another_hash_seed(project: Any, make_project: Any) -> None:
+    """Dict and set order, the folder, and the process have no part in a key."""
+    other = make_project("elsewhere/deeper")
+    script = (
+        "import json, sys\n"
+        "from pathlib import Path\n"
+        "from hft_core.pipeline.plan import build_plan\n"
+        "from hft_core.recipe import load_recipe\n"
+        "from hft_core.registry import load_registry\n"
+        "registry = load_registry()\n"
+        "plan = build_plan(load_recipe(Path(sys.argv[1]), registry), registry)\n"
+        "print(json.dumps({node.name: node.key for node in plan.nodes}))\n"
+    )
+    found = [
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", script, str(p.write())],
+                env=os.environ | {"PYTHONHASHSEED": seed},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        for p, seed in ((project, "1"), (other, "4242"))
+    ]
+    assert found[0] == found[1] == project.plan()
