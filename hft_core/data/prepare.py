@@ -17,9 +17,8 @@ from hft_core.data.reading import read_source, sample_of
 from hft_core.data.splitting import assign
 from hft_core.data.table import ROW, VARIANT, count_rows, read_all, read_table, write_table
 from hft_core.errors import DataError
-from hft_core.recipe.model import Split
+from hft_core.recipe.model import SPLITS, Split
 
-SPLITS = ("train", "validation", "test")
 _SMALL_VALIDATION = 100
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hft_core.errors import DiskError
 from hft_core.pipeline.nodes import Node
 from hft_core.pipeline.progress import Progress
-from hft_core.pipeline.steps import surroundings
+from hft_core.pipeline.steps import Process
 from hft_core.store.store import Store
 from hft_core.training.stopping import watch
 
@@ -20,11 +20,10 @@ def execute(nodes: Sequence[Node], store: Store, progress: Progress, wait: bool 
     """Make all nodes; gives their folders by name."""
     folders: dict[str, Path] = {}
     with watch() as stop:
-        surroundings.stop = stop
         for number, node in enumerate(nodes, 1):
             progress.node(number, len(nodes), node.name)
-            surroundings.say, surroundings.advance = progress.say, progress.advance
-            folders[node.name] = _made(node, store, folders, progress, wait)
+            process = Process(progress.say, progress.advance, stop, store.work(node.key))
+            folders[node.name] = _made(node, store, folders, process, progress, wait)
             if stop.asked and number < len(nodes):
                 from hft_core.errors import Interrupted
 
@@ -32,16 +31,15 @@ def execute(nodes: Sequence[Node], store: Store, progress: Progress, wait: bool 
     return folders
 
 
-def _made(node: Node, store: Store, folders: dict[str, Path], progress: Progress, wait: bool) -> Path:
+def _made(node: Node, store: Store, folders: dict[str, Path], process: Process, progress: Progress, wait: bool) -> Path:
     """The node's folder, from the store or made now, while holding its lock."""
     try:
         with store.lock(node.key, progress.say, wait):
             if store.sound(node.key):
                 progress.reused()
                 return store.folder(node.key)
-            surroundings.work = store.work(node.key)
             inputs = {item.name: folders[item.name] for item in node.inputs}
-            folder = store.write(node.key, lambda out: node.work(out, inputs))
+            folder = store.write(node.key, lambda out: node.work(out, inputs, process))
             progress.done()
             return folder
     except OSError as error:

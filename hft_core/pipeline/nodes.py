@@ -11,6 +11,7 @@ from typing import Any
 
 import hft_core
 from hft_core.components import Component
+from hft_core.pipeline.steps import Process
 from hft_core.registry import Registry
 from hft_core.store.hashing import digest_json, digest_source
 
@@ -39,8 +40,8 @@ class Node:
     parts: dict[str, Any]
     """What the key is made of; two keys are told apart by comparing these."""
     inputs: Sequence[Node]
-    work: Callable[[Path, Mapping[str, Path]], None]
-    """Fills an empty folder, given the folders of the inputs by node name."""
+    work: Callable[[Path, Mapping[str, Path], Process], None]
+    """Fills an empty folder, given the folders of the inputs by node name, and the process that runs it."""
     details: dict[str, Any] = field(default_factory=dict)
     """What `hft plan` shows beside it."""
 
@@ -52,7 +53,7 @@ def make_node(
     settings: Mapping[str, Any],
     components: Sequence[Component],
     inputs: Sequence[Node],
-    work: Callable[[Path, Mapping[str, Path]], None],
+    work: Callable[[Path, Mapping[str, Path], Process], None],
     details: Mapping[str, Any] | None = None,
 ) -> Node:
     """Make a node; `components` are those whose code it runs."""

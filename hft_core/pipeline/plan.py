@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hft_core.components import Component, Metric, Objective, RowFilter
-from hft_core.data.prepare import SPLITS
 from hft_core.pipeline import steps
 from hft_core.pipeline.nodes import Node, make_node
 from hft_core.recipe.check import stage_name, task_metrics
 from hft_core.recipe.load import LoadedRecipe
-from hft_core.recipe.model import Recipe, Stage
+from hft_core.recipe.model import SPLITS, Recipe, Stage
 from hft_core.registry import Registry
 from hft_core.store.hashing import digest_path
 from hft_core.training.precision import resolve

@@ -23,10 +23,10 @@ from hft_core.components import (
     Task,
     TextCleaner,
 )
-from hft_core.data.prepare import SPLITS, Prepared, prepare_task, prepare_text
+from hft_core.data.prepare import Prepared, prepare_task, prepare_text
 from hft_core.data.table import read_all, read_table
 from hft_core.evidence import evaluation
-from hft_core.recipe.model import Recipe, Stage
+from hft_core.recipe.model import SPLITS, Recipe, Stage
 from hft_core.training.stopping import StopRequest
 
 Folders = Mapping[str, Path]
@@ -35,17 +35,14 @@ MAIN = "main"
 
 
 @dataclass
-class Surroundings:
-    """What steps get from the process that runs them, apart from their inputs."""
+class Process:
+    """What a step gets from the process that runs it, apart from its inputs."""
 
     say: Callable[[str], None] = lambda text: None
     advance: Callable[[int, int, dict[str, float]], None] = lambda step, steps, figures: None
     stop: StopRequest = field(default_factory=StopRequest)
     work: Path = Path()
     """Where checkpoints of the current node go."""
-
-
-surroundings = Surroundings()
 
 
 def read_json(path: Path) -> Any:
@@ -75,7 +72,9 @@ def bound_task(task: Task, prepared: Prepared) -> Task:
 # ---- data ----
 
 
-def prepare_task_step(recipe: Recipe, sources: Mapping[str, Reader], out: Path, inputs: Folders) -> None:
+def prepare_task_step(
+    recipe: Recipe, sources: Mapping[str, Reader], out: Path, inputs: Folders, process: Process
+) -> None:
     """Read, split, clean, check and augment the task's rows."""
     assert recipe.task is not None
     prepare = recipe.prepare
@@ -83,29 +82,29 @@ def prepare_task_step(recipe: Recipe, sources: Mapping[str, Reader], out: Path, 
     content = read_json(out / "prepared.json")
     for name, ledger in content["ledger"].items():
         made = f", made {sum(ledger['made'].values())}" if ledger["made"] else ""
-        surroundings.say(
+        process.say(
             f"{name}: read {ledger['read']}, kept {ledger['kept']}, quarantined {sum(ledger['quarantined'].values())}, "
             f"dropped {sum(ledger['dropped'].values())}{made}"
         )
     for check in content["checks"]:
         if check["severity"] in ("warning", "error"):
-            surroundings.say(f"{check['severity']}: {check['title']}")
+            process.say(f"{check['severity']}: {check['title']}")
 
 
-def prepare_text_step(recipe: Recipe, reader: Reader, name: str, out: Path, inputs: Folders) -> None:
+def prepare_text_step(recipe: Recipe, reader: Reader, name: str, out: Path, inputs: Folders, process: Process) -> None:
     """Read and clean a source of unlabelled text; its file is called text.arrow."""
     prepare_text(reader, "text", "text", recipe.prepare.clean, out)
     ledger = read_json(out / "prepared.json")["ledger"]["text"]
-    surroundings.say(f"{name}: read {ledger['read']}, kept {ledger['kept']}")
+    process.say(f"{name}: read {ledger['read']}, kept {ledger['kept']}")
 
 
-def preprocessor_step(model: Model, start: Path | None, out: Path, inputs: Folders) -> None:
+def preprocessor_step(model: Model, start: Path | None, out: Path, inputs: Folders, process: Process) -> None:
     """Load the model's preprocessor, or train it on the cleaned texts of the inputs."""
     preprocessor = model.preprocessor(start, _texts(inputs))
     preprocessor.save(out)
     write_json(out / "preprocessor.json", {"module": preprocessor.module, "settings": preprocessor.settings()})
     if model.learns_preprocessor():
-        surroundings.say(f"trained a preprocessor with {preprocessor.vocabulary} tokens")
+        process.say(f"trained a preprocessor with {preprocessor.vocabulary} tokens")
 
 
 def _texts(inputs: Folders) -> Any:
@@ -120,7 +119,9 @@ def _texts(inputs: Folders) -> Any:
                             yield text
 
 
-def encode_step(recipe: Recipe, objective: Objective, names: Sequence[str], out: Path, inputs: Folders) -> None:
+def encode_step(
+    recipe: Recipe, objective: Objective, names: Sequence[str], out: Path, inputs: Folders, process: Process
+) -> None:
     """Tokenise the rows of an objective once for all epochs, stages and seeds."""
     from hft_core.training.encoding import encode_files, save_arrays
 
@@ -137,7 +138,7 @@ def encode_step(recipe: Recipe, objective: Objective, names: Sequence[str], out:
     unknown = preprocessor.unknown_rate(arrays)
     write_json(out / "encoded.json", {"sources": list(names), "entries": len(arrays["row"]), "unknown_rate": unknown})
     if unknown > 0.05:
-        surroundings.say(
+        process.say(
             f"warning: {unknown:.0%} of the pieces of {', '.join(names)} are unknown to the tokenizer; choose a model of "
             "this language, or train a tokenizer ({scratch: …, tokenizer: …})"
         )
@@ -148,7 +149,7 @@ def encode_step(recipe: Recipe, objective: Objective, names: Sequence[str], out:
 
 def stage_step(
     recipe: Recipe, stage: Stage, seed: int, precision: str, metrics: Sequence[Metric], source: Path | None,
-    before: str | None, encodes: Sequence[str], out: Path, inputs: Folders,
+    before: str | None, encodes: Sequence[str], out: Path, inputs: Folders, process: Process,
 ) -> None:  # fmt: skip
     """Train one stage; `model/` is a plain model folder with its preprocessor, stage.json tells how it went."""
     from hft_core.training.encoding import load_arrays
@@ -184,10 +185,10 @@ def stage_step(
         seed=seed,
         precision=precision,
         validation=_validation(recipe, task, prepared, metrics) if stage.stage == "finetune" else None,
-        work=surroundings.work,
-        stop=surroundings.stop,
-        say=surroundings.say,
-        advance=surroundings.advance,
+        work=process.work,
+        stop=process.stop,
+        say=process.say,
+        advance=process.advance,
         metrics=metrics,
     )
     result = train(job)
@@ -234,10 +235,13 @@ def _net(
     import torch
 
     torch.manual_seed(seed)
-    return recipe.model.build(folder, preprocessor, heads).eval()
+    net = recipe.model.build(folder, preprocessor, heads).eval()
+    return net.to("cuda") if torch.cuda.is_available() else net
 
 
-def evaluate_step(recipe: Recipe, metrics: Sequence[Metric], stage: str, out: Path, inputs: Folders) -> None:
+def evaluate_step(
+    recipe: Recipe, metrics: Sequence[Metric], stage: str, out: Path, inputs: Folders, process: Process
+) -> None:
     """Predict validation and test, tune the task's facts on validation, measure."""
     from hft_core.training.inference import predictions
 
@@ -264,11 +268,13 @@ def evaluate_step(recipe: Recipe, metrics: Sequence[Metric], stage: str, out: Pa
         shown = ", ".join(
             f"{m.type_name()} {next(iter(m.measure(found, truths, facts).values())):.4f}" for m in metrics
         )
-        surroundings.say(f"{split}: {shown}")
+        process.say(f"{split}: {shown}")
     write_json(out / "facts.json", facts)
 
 
-def baselines_step(recipe: Recipe, metrics: Sequence[Metric], source: Path | None, out: Path, inputs: Folders) -> None:
+def baselines_step(
+    recipe: Recipe, metrics: Sequence[Metric], source: Path | None, out: Path, inputs: Folders, process: Process
+) -> None:
     """Measure what a model has to beat: majority, TF-IDF + logistic regression, frozen backbone + linear probe."""
     from hft_core.evidence import baselines
     from hft_core.training.inference import vectors
@@ -307,7 +313,7 @@ def baselines_step(recipe: Recipe, metrics: Sequence[Metric], source: Path | Non
             f"{name} {next(iter(headline.measure(predicted, truths, facts).values())):.4f}"
             for name, predicted in found.items()
         )
-        surroundings.say(f"{split}, {headline.type_name()}: {shown}")
+        process.say(f"{split}, {headline.type_name()}: {shown}")
 
 
 def _joined(columns: Mapping[str, list[Any]], prepared: Prepared) -> list[str]:
@@ -319,7 +325,7 @@ def _joined(columns: Mapping[str, list[Any]], prepared: Prepared) -> list[str]:
 
 def export_step(
     recipe: Recipe, exporter: Exporter, metrics: Sequence[Metric], evaluations: Sequence[str], finals: Sequence[str],
-    out: Path, inputs: Folders,
+    out: Path, inputs: Folders, process: Process,
 ) -> None:  # fmt: skip
     """Export the seed that is best on validation; section.json is what the report shows."""
     from hft_core.pipeline.plan import best_metric
@@ -346,7 +352,7 @@ def export_step(
     )
     net = _net(recipe, model_folder, preprocessor, {MAIN: task.head(prepared.facts)})
     (out / "files").mkdir()
-    section = exporter.export(net, finished, out / "files", surroundings.say)
+    section = exporter.export(net, finished, out / "files", process.say)
     content = None
     if section is not None:
         content = {

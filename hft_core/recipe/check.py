@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from hft_core.components import Metric, Objective
-from hft_core.data.prepare import SPLITS
 from hft_core.errors import DataError, RecipeError
-from hft_core.recipe.model import Recipe, Stage, TaskObjective
+from hft_core.recipe.model import SPLITS, Recipe, Stage, TaskObjective
 from hft_core.recipe.yaml import Location, place_of
 
 if TYPE_CHECKING:

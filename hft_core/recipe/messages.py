@@ -146,7 +146,7 @@ def _sentence(item: Any, location: Location, models: list[Any], registry: Regist
         tag = item["ctx"]["tag"]
         if tag in one_of.choices:
             return str(item["msg"])
-        return registry.explain_missing(one_of.kind, tag)
+        return registry.explain_missing(one_of.kind, tag, one_of.choices)
     if kind == "literal_error":
         expected = item["ctx"]["expected"]
         choices = re.findall(r"'([^']*)'", expected)

@@ -25,6 +25,9 @@ from hft_core.components import (
     Technique,
 )
 
+SPLITS = ("train", "validation", "test")
+"""Names of the sources that belong to the task; all others are unlabelled text."""
+
 
 class Split(Settings):
     """Shares of the training source that are set aside by a hash of each text; copies of a text stay together."""

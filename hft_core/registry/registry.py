@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -70,8 +71,8 @@ class Registry:
         """The plugin that offers a class."""
         return self._offers[component.kind][component.type_name()][0][1]
 
-    def explain_missing(self, kind: str, name: object) -> str:
-        """Say why a type cannot be used, and what can."""
+    def explain_missing(self, kind: str, name: object, also: Iterable[str] = ()) -> str:
+        """Say why a type cannot be used, and what can: what is installed, and `also`."""
         offers = self._offers[kind].get(str(name), [])
         if len(offers) > 1:
             plugins = [plugin for _, plugin in offers]
@@ -79,7 +80,7 @@ class Registry:
                 f"{kind} {name!r} is offered by {len(plugins)} plugins, {' and '.join(p.title for p in plugins)}, so it "
                 f"cannot be used; disable one: {', or '.join(_switches(plugins))}"
             )
-        known = list(self.classes(kind))
+        known = sorted({*self.classes(kind), *also})
         near = get_close_matches(str(name), known, n=1, cutoff=0.5)
         message = f"there is no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
         message += f" Installed: {', '.join(known) or 'none'}."

@@ -40,10 +40,8 @@ class Store:
         return (self.folder(key) / MANIFEST).is_file()
 
     def work(self, key: str) -> Path:
-        """A folder for checkpoints of an unfinished output."""
-        folder = self.root / "work" / key
-        _make(folder)
-        return folder
+        """Where checkpoints of an unfinished output go; made by the one who writes the first."""
+        return self.root / "work" / key
 
     def sound(self, key: str) -> bool:
         """Whether the output is there and matches its checksums; a damaged one is moved aside."""

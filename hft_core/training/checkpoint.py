@@ -23,7 +23,7 @@ def save(work: Path, step: int, tensors: dict[str, torch.Tensor], state: dict[st
     """Write the checkpoint of `step` aside, sync it, rename it into place; older ones but one are removed."""
     aside = work / "unfinished"
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+    aside.mkdir(parents=True)
     save_file(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside / "tensors.safetensors"
     )

@@ -41,6 +41,7 @@ def predictions(
 def vectors(net: Net, arrays: Arrays, preprocessor: Preprocessor, batch_size: int = 64) -> np.ndarray[Any, Any] | None:
     """Give the net's `embed` of each entry, float32 [entries, width], or None where it has none."""
     net.eval()
+    device = next(net.parameters()).device
     inputs: Arrays = {name: array for name, array in arrays.items() if isinstance(array, Ragged)}
     lengths = np.max([array.lengths for array in inputs.values() if isinstance(array, Ragged)], axis=0)
     order = np.argsort(lengths, kind="stable")
@@ -48,8 +49,8 @@ def vectors(net: Net, arrays: Arrays, preprocessor: Preprocessor, batch_size: in
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             batch = preprocessor.pad(take(inputs, order[start : start + batch_size]))
-            embedded = net.embed(**{name: torch.from_numpy(array) for name, array in batch.items()})
+            embedded = net.embed(**{name: torch.from_numpy(array).to(device) for name, array in batch.items()})
             if embedded is None:
                 return None
-            parts.append(embedded.numpy())
+            parts.append(embedded.cpu().numpy())
     return np.concatenate(parts)[np.argsort(order, kind="stable")]

@@ -20,7 +20,7 @@ from accelerate.state import AcceleratorState
 
 from hft_core.components import Columns, Facts, HeadSpec, Loss, Metric, Model, Objective, ParamGroup, Preprocessor, Task
 from hft_core.components.net import Net
-from hft_core.errors import Interrupted, NonFiniteError, OutOfMemoryError
+from hft_core.errors import Interrupted, NonFiniteError, OutOfMemoryError, RecipeError
 from hft_core.recipe.model import Stage
 from hft_core.runtime.randomness import key_of
 from hft_core.training import checkpoint
@@ -114,6 +114,10 @@ class _Stage:
         self.accelerator = Accelerator(
             mixed_precision="bf16" if job.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
         )
+        if self.accelerator.num_processes > 1:
+            raise RecipeError(
+                "this version of hft trains in one process; start it without torchrun or accelerate launch"
+            )
         # Only the wrapper runs in mixed precision; evaluation calls the net itself, in fp32.
         self.trained = self.accelerator.prepare_model(_Forward(self.net))
         self.groups = parameter_groups(self.net)

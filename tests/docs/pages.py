@@ -3,7 +3,7 @@
 What a block is for can be seen by every reader of the page:
 
 - `bash` and `python` blocks are run, in order, in one empty folder per page; a python block is a program of its own.
-- A block right after a line that ends with a file's name in backticks and a colon is written to that file.
+- A block right after a line that is a file's name in backticks and a colon is written to that file.
 - A `text` block after a block that was run is its output, `…` standing for anything; only what it shows must be there.
 - A block after a line that begins with `*Not run by the tests:` is not run; the line says why.
 - Any other block (no language, `yaml`, …) is for the eye, or is parsed only.
@@ -24,7 +24,7 @@ NOT_RUN = "*Not run by the tests:"
 CONTINUES = re.compile(r"continues? the \[tutorial\]", re.IGNORECASE)
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"`([\w./-]+)`:$")
+_FILE = re.compile(r"^`([\w./-]+\.\w+)`:$")
 
 
 @dataclass(frozen=True)

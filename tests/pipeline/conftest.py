@@ -17,7 +17,7 @@ import pytest
 
 GOOD = ["good", "great", "fine", "lovely", "好", "很好", "喜欢"]
 BAD = ["bad", "awful", "poor", "ugly", "差", "很差", "讨厌"]
-OTHER = "the a it was film book meal room I we they said very 这 家 店 的 菜".split()
+OTHER = ["the", "a", "it", "was", "film", "book", "meal", "room", "I", "we", "they", "said", "very", *"这家店的菜"]
 
 
 def sentences(count: int, seed: int) -> list[tuple[str, str]]:

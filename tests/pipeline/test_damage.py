@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 
 @pytest.fixture(scope="module")
-def finished(module_project: Any) -> tuple[Any, bytes]:
-    """A project that has run, and its weights."""
+def original(module_project: Any) -> Any:
+    """A project that has run."""
     project = module_project("finished")
-    return project, (project.run().model / "model.safetensors").read_bytes()
+    project.run()
+    return project
+
+
+@pytest.fixture
+def finished(original: Any, tmp_path: Path) -> tuple[Any, bytes]:
+    """A copy of it to be damaged, and its weights."""
+    project = replace(original, folder=tmp_path / "copy")
+    shutil.copytree(original.folder, project.folder)
+    return project, (project.folder / "runs" / "small" / "model" / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("lost", ["prepared.json", "train.arrow", "MANIFEST.json"])
@@ -28,7 +40,7 @@ def test_a_flipped_bit_is_found(finished: Any, events: Any) -> None:
     file = project.folder / ".hft" / "objects" / project.plan()["stage tune"] / "model" / "model.safetensors"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
-    file.unlink()  # the run folder has a hard link to the sound one
+    file.unlink()  # stored files are read-only
     file.write_bytes(bytes(content))
     run = project.run(progress=events)
     assert {name for name, outcome in events.outcome.items() if outcome == "made"} == {"stage tune"}
@@ -36,8 +48,6 @@ def test_a_flipped_bit_is_found(finished: Any, events: Any) -> None:
 
 
 def test_a_run_folder_that_was_deleted_comes_back(finished: Any, events: Any) -> None:
-    import shutil
-
     project, weights = finished
     shutil.rmtree(project.folder / "runs")
     run = project.run(progress=events)

@@ -67,7 +67,10 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bytes(make_project: Any
 @pytest.mark.slow
 def test_sigterm_checkpoints_and_exits_75(make_project: Any) -> None:
     whole = make_project("whole")
-    wanted = products(whole.run("stages.1.epochs=60").folder)
+    process = whole.command("run", str(whole.write()), "--set", "stages.1.epochs=60")  # as many threads as below
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    wanted = products(whole.folder / "runs" / "small")
     stopped = make_project("stopped")
     recipe = stopped.write()
     process = stopped.command("run", str(recipe), "--set", "stages.1.epochs=60")

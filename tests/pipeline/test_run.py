@@ -39,7 +39,7 @@ def report_of(run: Any) -> dict[str, Any]:
 
 
 def test_the_ledger_balances(done: Any) -> None:
-    project, run = done
+    _, run = done
     [train] = [ledger for ledger in report_of(run)["ledger"] if ledger["name"] == "train"]
     assert train["read"] == 100
     assert train["quarantined"] == {"empty-text": 1, "empty-label": 1}
@@ -68,7 +68,7 @@ def test_transformers_loads_the_model_folder(done: Any) -> None:
     from hft_core import HeadSpec
     from hft_core.runtime.text import load
 
-    project, run = done
+    _, run = done
     model = AutoModelForSequenceClassification.from_pretrained(run.model).eval()
     tokenizer = AutoTokenizer.from_pretrained(run.model)
     assert model.config.id2label == {0: "neg", 1: "pos"}
@@ -96,7 +96,7 @@ def test_transformers_loads_the_model_folder(done: Any) -> None:
 
 
 def test_the_run_has_metrics_predictions_bundle_report_and_model(done: Any) -> None:
-    project, run = done
+    _, run = done
     assert isinstance(run, hft_core.Run)
     assert run.metrics["test"]["accuracy"] > 0.8  # one word decides; majority is about 0.5
     assert set(run.metrics) == {"validation", "test"}

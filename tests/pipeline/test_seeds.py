@@ -21,7 +21,9 @@ def test_two_seeds_share_pretraining_and_the_better_one_ships(project: Any, even
     objects = project.folder / ".hft" / "objects"
     figures = {
         split: [
-            json.loads((objects / nodes[f"evaluate (seed {seed})"]["key"] / f"{split}.json").read_text("utf-8"))["figures"]
+            json.loads((objects / nodes[f"evaluate (seed {seed})"]["key"] / f"{split}.json").read_text("utf-8"))[
+                "figures"
+            ]
             for seed in (0, 1)
         ]
         for split in ("validation", "test")

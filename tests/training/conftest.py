@@ -31,7 +31,22 @@ from hft_plugins.transformers.causal_lm import CausalLM
 from hft_plugins.transformers.masked_lm import MaskedLM
 from hft_plugins.transformers.models import Bert, Gpt
 
-WORDS = "good bad film book meal room was very not the a it they said 好 差 菜 店 很 这 家 的".split()
+WORDS = [
+    "good",
+    "bad",
+    "film",
+    "book",
+    "meal",
+    "room",
+    "was",
+    "very",
+    "not",
+    "the",
+    "a",
+    "it",
+    "said",
+    *"好差菜店很这家的",
+]
 OBJECTIVES = {"classification": Classification, "masked-lm": MaskedLM, "causal-lm": CausalLM}
 
 

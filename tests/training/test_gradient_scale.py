@@ -39,9 +39,7 @@ def one_step(bench: Any, kind: str, columns: Any, parameters_of: Any, **settings
 
 
 @pytest.mark.parametrize(("family", "kind"), CASES)
-def test_micro_batches_change_nothing(
-    benches: Any, make_rows: Any, parameters_of: Any, family: str, kind: str
-) -> None:
+def test_micro_batches_change_nothing(benches: Any, make_rows: Any, parameters_of: Any, family: str, kind: str) -> None:
     bench = benches[family]
     columns = make_rows(16 if kind == "classification" else 17, longest=25)  # one text row is held out
     if kind == "causal-lm":

@@ -66,9 +66,7 @@ def test_masks_are_fresh_every_epoch_and_the_same_in_the_same(bert: Any, make_ro
 
 def test_held_out_masks_are_the_same_every_time(bert: Any, make_rows: Any) -> None:
     stream = bert.stream(bert.objective("masked-lm"), make_rows(60))
-    first, second = (
-        [batch["positions"].tolist() for batch in stream.held_out_batches(3)] for _ in range(2)
-    )
+    first, second = ([batch["positions"].tolist() for batch in stream.held_out_batches(3)] for _ in range(2))
     assert first == second
     assert len(first) == 2  # six held-out rows, three at a time
     trained = set(np.asarray(stream.arrays["row"]).tolist())

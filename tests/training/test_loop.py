@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def test_schedules_warm_up_and_decay(schedule: Any) -> None:
     factors = [made.factor(step, 100) for step in range(100)]
     assert factors[:10] == pytest.approx([(step + 1) / 11 for step in range(10)])
     assert factors[10] == 1.0  # the peak follows the warm-up
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(factors[10:], factors[11:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(factors[10:]))
     assert all(0 < factor <= 1 for factor in factors)  # no step is wasted on a rate of 0
     expected = {
         "constant": [1.0] * 90,
@@ -256,5 +257,3 @@ def test_rows_of_a_second_source_are_named_as_in_their_file(bert: Any, make_rows
 def test_the_check_before_step_one_names_objective_and_rows(bert: Any, make_rows: Any) -> None:
     with pytest.raises(NonFiniteError, match=r"classification.*rows?\b.*\d"):
         train(broken(bert, make_rows(64), healthy=0, spoil=SPOILS["nan"]))
-
-

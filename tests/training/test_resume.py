@@ -89,7 +89,13 @@ def test_a_stage_killed_while_a_new_head_settles(
     def made(work: Path | None) -> Any:
         parts = (bert.objective("masked-lm"), make_rows(178))
         return bert.job(
-            parts, work=work, start=start, epochs=3, batch_size=32, checkpoint_minutes=0, optimizer=OPTIMIZERS[optimizer]
+            parts,
+            work=work,
+            start=start,
+            epochs=3,
+            batch_size=32,
+            checkpoint_minutes=0,
+            optimizer=OPTIMIZERS[optimizer],
         )
 
     whole = train(made(tmp_path / "whole"))
@@ -212,7 +218,7 @@ def test_a_crash_at_any_file_operation_of_a_checkpoint_loses_at_most_that_one(
             checkpoint.save(work, step, {"a": torch.full((2,), float(step))}, {"step": step})
         calls = 0
 
-        def failing(call: Any) -> Any:
+        def failing(call: Any, k: int = k) -> Any:
             def wrapper(*args: Any, **kwargs: Any) -> Any:
                 nonlocal calls
                 calls += 1
