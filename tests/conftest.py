@@ -137,13 +137,18 @@ def surroundings(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def start(surroundings: Mapping[str, str], tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Give ``start(*arguments, cwd=…, NAME=value)``: begins `hft` in a process of its own."""
+    """Give ``start(*arguments, cwd=…, before=…, NAME=value)``: begins `hft` in a process of its own.
 
-    def begin(*arguments: object, cwd: Path = tmp_path, **environment: str) -> subprocess.Popen[str]:
+    `before` is called in that process before anything else.
+    """
+
+    def begin(
+        *arguments: object, cwd: Path = tmp_path, before: Callable[[], None] | None = None, **environment: str
+    ) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "hft_core", *map(str, arguments)]
         return subprocess.Popen(
             command, cwd=cwd, env={**surroundings, **environment}, text=True, encoding="utf-8",
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=before,
         )  # fmt: skip
 
     return begin
@@ -151,7 +156,7 @@ def start(surroundings: Mapping[str, str], tmp_path: Path) -> Callable[..., subp
 
 @pytest.fixture
 def hft(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., Outcome]:
-    """Give ``hft(*arguments, cwd=…, NAME=value)``: runs `hft` in a process of its own."""
+    """Give ``hft(*arguments, cwd=…, before=…, NAME=value)``: runs `hft` in a process of its own, see `start`."""
 
     def run(*arguments: object, **options: Any) -> Outcome:
         process = start(*arguments, **options)

@@ -19,7 +19,6 @@ from hft_core.pipeline.report import write_report
 from hft_core.recipe.load import LoadedRecipe, load_recipe
 from hft_core.registry import Registry, load_registry
 from hft_core.store.gc import register
-from hft_core.store.hashing import digest_json
 from hft_core.store.store import Store, link_tree
 
 
@@ -137,10 +136,9 @@ def write_run(
     loaded: LoadedRecipe, registry: Registry, plan: Plan, store: Store, folders: Mapping[str, Path], target: Path
 ) -> None:
     """Write the run folder aside and put it into place; an earlier, different run there is kept as NAME.1, NAME.2, …"""
-    identity = digest_json([node.key for node in plan.nodes])
-    if (target / "run.json").is_file() and json.loads((target / "run.json").read_text("utf-8")).get(
-        "identity"
-    ) != identity:
+    keys = {node.key for node in plan.nodes}
+    before = recorded(target)
+    if before and not {node["key"] for node in before["nodes"].values()} <= keys:
         _move_aside(target, store)
     aside = target.parent / f".{target.name}.new-{os.getpid()}"
     shutil.rmtree(aside, ignore_errors=True)
@@ -157,7 +155,6 @@ def write_run(
             shutil.copyfile(folders[plan.prepare.name] / "quarantine.jsonl", aside / "quarantine.jsonl")
         note = {
             "format": 1,
-            "identity": identity,
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
             "store": str(store.root),
             "folder": str(loaded.folder),
@@ -170,11 +167,23 @@ def write_run(
             "nodes": {node.name: {"key": node.key, "parts": node.parts} for node in plan.nodes},
         }
         (aside / "run.json").write_text(json.dumps(note, ensure_ascii=False, indent=1), encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        aside.rename(target)
+        _replace(target, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    register(store, target, [node.key for node in plan.nodes])
+    register(store, target, keys)
+
+
+def _replace(target: Path, new: Path) -> None:
+    """Put the new run folder in the place of the same run's old one; what a user has added there stays."""
+    old = target.with_name(f".{target.name}.old-{os.getpid()}")
+    if target.is_dir():
+        target.rename(old)
+    new.rename(target)
+    if old.is_dir():
+        for item in old.iterdir():
+            if not (target / item.name).exists():
+                item.rename(target / item.name)
+        shutil.rmtree(old)
 
 
 def _move_aside(target: Path, store: Store) -> None:

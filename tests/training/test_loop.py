@@ -165,12 +165,15 @@ def test_a_joint_stage_trains_both_heads_on_one_backbone(bert: Any, make_rows: A
 def test_an_objective_of_weight_zero_changes_nothing(
     benches: Any, make_rows: Any, parameters_of: Any, family: str
 ) -> None:
-    """Bitwise: dropout is seeded per objective, the heads are built in order, and adding 0 to a gradient is exact."""
+    """Bitwise: dropout is seeded per objective, the heads are built in order, and adding 0 to a gradient is exact.
+
+    Without clipping, that is: the norm sums over the silent head's zeros too, in another order, so its last bit differs.
+    """
     bench = benches[family]
     language = {"bert": "masked-lm", "gpt": "causal-lm"}[family]
     task = (bench.objective("classification"), make_rows(40))
     silent = (bench.objective(language, weight=0.0), make_rows(60, seed=3))
-    settings = with_dropout(bench) | {"epochs": 2, "clip": 1.0}
+    settings = with_dropout(bench) | {"epochs": 2, "clip": None}
     alone = parameters_of(train(bench.job(task, **settings)).net)
     joint = parameters_of(train(bench.job(task, silent, **settings)).net)
     assert {name for name in joint if name not in alone} == {n for n in joint if n.startswith(f"heads.{language}")}

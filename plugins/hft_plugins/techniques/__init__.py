@@ -1,0 +1,1 @@
+"""Techniques: weight averaging and layer-wise learning rates."""
