@@ -8,7 +8,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -136,7 +136,7 @@ def surroundings(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def start(surroundings: Mapping[str, str], tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def start(surroundings: Mapping[str, str], tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Give ``start(*arguments, cwd=…, before=…, NAME=value)``: begins `hft` in a process of its own.
 
     `before` is called in that process before anything else.
@@ -146,12 +146,18 @@ def start(surroundings: Mapping[str, str], tmp_path: Path) -> Callable[..., subp
         *arguments: object, cwd: Path = tmp_path, before: Callable[[], None] | None = None, **environment: str
     ) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "hft_core", *map(str, arguments)]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=cwd, env={**surroundings, **environment}, text=True, encoding="utf-8",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=before,
         )  # fmt: skip
+        begun.append(process)
+        return process
 
-    return begin
+    begun: list[subprocess.Popen[str]] = []
+    yield begin
+    for process in begun:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -160,10 +166,7 @@ def hft(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., Outcome]:
 
     def run(*arguments: object, **options: Any) -> Outcome:
         process = start(*arguments, **options)
-        try:
-            out, err = process.communicate(timeout=300)
-        finally:
-            process.kill()
+        out, err = process.communicate(timeout=300)
         return Outcome(process.returncode, out, err)
 
     return run

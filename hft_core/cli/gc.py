@@ -8,7 +8,7 @@ import click
 
 
 @click.command("gc")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True), default=Path())
 @click.option("--work", is_flag=True, help="Also checkpoints of unfinished runs.")
 @click.option("--yes", is_flag=True, help="Remove; without it the list is only shown.")
 def command(folder: Path, work: bool, yes: bool) -> None:

@@ -18,10 +18,13 @@ def command(plugins: tuple[Path, ...]) -> None:
     and as the first line of a recipe:
     # yaml-language-server: $schema=recipe.schema.json
     """
+    from hft_core.cli.options import warn_of_broken
     from hft_core.recipe.narrow import narrow
     from hft_core.registry import load_registry
 
-    schema = narrow(load_registry(plugins)).model_json_schema()
+    registry = load_registry(plugins)
+    warn_of_broken(registry)
+    schema = narrow(registry).model_json_schema()
     click.echo(
         json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, ensure_ascii=False, indent=1)
     )

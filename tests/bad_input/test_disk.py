@@ -52,7 +52,7 @@ def in_store(store: Path) -> list[Path]:
     ("size", "step"),
     [
         (100, "prepare"),  # the first table
-        (4_000, "preprocessor"),  # told by the tokenizers library in words only
+        (5_000, "preprocessor"),  # told by the tokenizers library in words only
         (500_000, "stage finetune-0"),  # and by safetensors
     ],
 )
@@ -66,7 +66,7 @@ def test_a_store_whose_files_cannot_grow(
     assert not (tiny.folder / "runs" / "tiny").exists()
 
 
-@pytest.mark.parametrize("size", ["40k", "1m", "4m"])
+@pytest.mark.parametrize("size", ["40k", "4m"])
 def test_a_full_disk_and_the_same_command_after_room_was_made(
     size: str,
     tiny: Any,

@@ -2,7 +2,8 @@
 
 What a block is for can be seen by every reader of the page:
 
-- `bash` and `python` blocks are run, in order, in one empty folder per page; a python block is a program of its own.
+- `bash` and `python` blocks are run, in order, in one empty folder per page (a page that says that it continues the
+  tutorial goes on in the tutorial's); a python block is a program of its own.
 - A block right after a line that is a file's name in backticks and a colon is written to that file.
 - A `text` block after a block that was run is its output, `…` standing for anything; only what it shows must be there.
 - A block after a line that begins with `*Not run by the tests:` is not run; the line says why.

@@ -89,7 +89,7 @@ def test_transformers_loads_the_model_folder(done: Any) -> None:
     with torch.no_grad():
         theirs = model(**encoded).logits
         ours = net("main", **{name: torch.from_numpy(array) for name, array in own.items()})["logits"]
-    assert torch.equal(theirs, ours)
+    assert torch.allclose(theirs, ours, atol=1e-5)  # the library may choose another attention kernel
     probabilities = theirs.softmax(1).numpy()
     for row, prediction in enumerate(run.predict(texts)):  # the bundle, through onnxruntime
         assert np.allclose(list(prediction["scores"].values()), probabilities[row], atol=1e-4)

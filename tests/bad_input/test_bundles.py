@@ -1,0 +1,76 @@
+"""Bundles that were changed, cut off or come from elsewhere: exit code 9, before anything is predicted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def flipped(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
+
+
+def test_a_sound_bundle_answers(bundle: Path, hft_here: Callable[..., Any]) -> None:
+    outcome = hft_here("predict", bundle, "a good film", "很好")
+    assert outcome.code == 0, outcome.err
+    answers = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [sorted(answer) for answer in answers] == [["label", "score", "scores"]] * 2
+    assert hft_here("verify", bundle).code == 0
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "tokenizer.json", "golden.jsonl", "parity.json"])
+def test_a_flipped_bit(name: str, bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:
+    flipped(bundle / name)
+    for command in (("predict", bundle, "a text"), ("verify", bundle)):
+        refused(hft_here(*command), "damaged", name, "copy or export")
+
+
+def test_a_flipped_bit_in_the_weights(bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:
+    """Too large to be read at every start: `verify` finds it."""
+    [weights] = (bundle / "onnx").glob("*_data")
+    flipped(weights)
+    refused(hft_here("verify", bundle), "damaged", weights.name)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "tokenizer.json", "MANIFEST.sha256", "onnx/model.onnx"])
+def test_a_missing_file(name: str, bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:
+    (bundle / name).unlink()
+    outcome = hft_here("predict", bundle, "a text")
+    refused(outcome, "recipe" if name == "bundle.json" else "damaged", Path(name).name)
+
+
+def test_weights_cut_off(bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:
+    [weights] = (bundle / "onnx").glob("*_data")
+    weights.write_bytes(weights.read_bytes()[:-100])
+    refused(hft_here("predict", bundle, "a text"), "damaged", weights.name, "bytes instead of")
+
+
+def test_a_damaged_run_folder(
+    bundle: Path, sound_bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{", encoding="utf-8")
+    refused(hft_here("export", tmp_path / "run"), "damaged", "run.json is damaged", "run the recipe again")
+
+
+def test_rows_that_cannot_be_answered_do_not_stop_the_others(
+    bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"id,review\n1,fine\n2,caf\xe9\n3,a,b\n4,good\n")
+    outcome = hft_here("predict", bundle, "--file", "rows.csv")
+    refused(outcome, "data", "2 rows were not answered", "line 3: it is not UTF-8", "line 4: it has 3 fields")
+    answers = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [answer.get("id") for answer in answers] == ["1", None, None, "4"]
+    refused(hft_here("predict", bundle, "--file", "none.csv"), "data", "none.csv cannot be read")
+
+
+def test_a_precision_that_was_not_exported(
+    bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None]
+) -> None:
+    refused(hft_here("predict", bundle, "a text", "--precision", "int8"), "recipe", "no precision 'int8'; it has fp32")
