@@ -61,11 +61,29 @@ def reviews() -> Callable[..., Rows]:
 
     def make(count: int, seed: int = 0) -> Rows:
         draw = random.Random(seed)
-        words = "the film plot phone battery case was and is very quite so today again".split()
-        tones = {"neg": "bad awful poor sad broken".split(), "pos": "good great fine lovely superb".split()}
+        words = [
+            "the",
+            "film",
+            "plot",
+            "phone",
+            "battery",
+            "case",
+            "was",
+            "and",
+            "is",
+            "very",
+            "quite",
+            "so",
+            "today",
+            "again",
+        ]
+        tones = {"neg": ["bad", "awful", "poor", "sad", "broken"], "pos": ["good", "great", "fine", "lovely", "superb"]}
         labels = [("neg", "pos")[number % 2] for number in range(count)]
         return [
-            {"review": " ".join([*draw.sample(words, 5), draw.choice(tones[label]), f"n{seed}x{n}"]), "sentiment": label}
+            {
+                "review": " ".join([*draw.sample(words, 5), draw.choice(tones[label]), f"n{seed}x{n}"]),
+                "sentiment": label,
+            }
             for n, label in enumerate(labels)
         ]
 
@@ -125,6 +143,17 @@ def make_tiny(reviews: Callable[..., Rows], write_csv: Callable[[Path, Rows], Pa
 def tiny(make_tiny: Callable[[Path], Scratch], tmp_path: Path) -> Scratch:
     """A scratch BERT of two layers with a tokenizer of 300 tokens, on 60 + 20 rows, for one epoch."""
     return make_tiny(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def exported(make_tiny: Callable[[Path], Scratch], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of such a run, with every text cleaner; not to be changed."""
+    import hft_core
+
+    tiny = make_tiny(tmp_path_factory.mktemp("exported"))
+    tiny.recipe["prepare"] = {"clean": [{"type": "unicode"}, {"type": "html"}, {"type": "whitespace"}]}
+    tiny.recipe["export"] = [{"type": "onnx"}]
+    return hft_core.run(tiny.write()).bundle
 
 
 @pytest.fixture

@@ -60,6 +60,8 @@ class Exporter(Component):
     """Base of exporters."""
 
     kind: ClassVar[str] = "exporter"
+    needs_distributions: ClassVar[bool] = False
+    """Whether what it writes imports the task's and cleaners' code later, which a loose plugin file cannot give."""
 
     @abstractmethod
     def export(self, net: Net, run: Finished, folder: Path, log: Callable[[str], None]) -> Section | None:

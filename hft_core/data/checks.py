@@ -74,7 +74,7 @@ def _conflicts(targets: Mapping[int, set[str]]) -> list[Check]:
     return [
         {
             "severity": "warning",
-            "title": f"{conflicting} texts of train carry conflicting labels",
+            "title": f"{conflicting} {'texts' if conflicting > 1 else 'text'} of train with conflicting labels",
             "detail": "The cleaner exact-duplicates drops them; better, correct the labels.",
         }
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,7 +42,8 @@ def read_source(
             if reason:
                 ledger.quarantined[reason] += 1
                 row = {column: values[index] for column, values in columns.items() if column != ROW}
-                quarantine.add(Path(file).name, item.places[index], "task", reason, reason.replace("-", " "), str(row))
+                raw = json.dumps(row, ensure_ascii=False, default=str)
+                quarantine.add(Path(file).name, item.places[index], "task", reason, reason.replace("-", " "), raw)
         kept = [index for index, reason in enumerate(reasons) if reason is None]
         if kept:
             yield {column: [values[index] for index in kept] for column, values in columns.items()}

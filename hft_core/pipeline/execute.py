@@ -9,7 +9,7 @@ from pathlib import Path
 from hft_core.errors import DiskError
 from hft_core.pipeline.nodes import Node
 from hft_core.pipeline.progress import Progress
-from hft_core.pipeline.steps import Process
+from hft_core.pipeline.steps.common import Process
 from hft_core.store.store import Store
 from hft_core.training.stopping import watch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,21 +12,27 @@ from typing import Any
 
 import hft_core
 from hft_core.components import Component
-from hft_core.pipeline.steps import Process
+from hft_core.pipeline.steps.common import Process
 from hft_core.registry import Registry
 from hft_core.store.hashing import digest_json, digest_source
 
 _ENGINE = Path(hft_core.__file__).parent
 
+_STEP = ("pipeline/steps/common.py", "runtime", "components")
+_EVIDENCE = ("pipeline/steps/evidence.py", "evidence", "training/inference.py")
+
 # Engine modules and packages whose change makes a kind of node run again.
 _RUNS = {
-    "prepare": (("data", "runtime", "components"), ("numpy", "pyarrow")),
-    "preprocessor": (("runtime",), ("tokenizers",)),
-    "encode": (("training/encoding.py", "data/table.py", "runtime"), ("numpy", "tokenizers")),
-    "stage": (("training", "runtime", "components"), ("numpy", "torch", "transformers", "accelerate")),
-    "baselines": (("evidence", "training/inference.py", "runtime"), ("numpy", "torch", "transformers", "scikit-learn")),
-    "evaluate": (("evidence", "training/inference.py", "runtime"), ("numpy", "torch", "transformers")),
-    "export": (("runtime", "components"), ("numpy", "torch", "transformers", "onnxruntime", "onnx")),
+    "prepare": ((*_STEP, "pipeline/steps/prepare.py", "data"), ("numpy", "pyarrow")),
+    "preprocessor": ((*_STEP, "pipeline/steps/prepare.py", "data/table.py"), ("tokenizers",)),
+    "encode": (
+        (*_STEP, "pipeline/steps/prepare.py", "training/encoding.py", "data/table.py"),
+        ("numpy", "tokenizers"),
+    ),
+    "stage": ((*_STEP, "pipeline/steps/stage.py", "training"), ("numpy", "torch", "transformers", "accelerate")),
+    "baselines": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "scikit-learn")),
+    "evaluate": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers")),
+    "export": ((*_STEP, "pipeline/steps/export.py"), ("numpy", "torch", "transformers", "onnxruntime", "onnx")),
 }
 
 
@@ -61,7 +68,7 @@ def make_node(
     parts = {
         "kind": kind,
         "settings": dict(settings),
-        "inputs": {node.name: node.key for node in inputs},
+        "inputs": _by_role(inputs),
         "code": {module: _source(_ENGINE / module) for module in modules}
         | {
             plugin.title: _source(plugin.source)
@@ -71,6 +78,16 @@ def make_node(
         "versions": {package: _version(package) for package in packages},
     }
     return Node(name, kind, digest_json(parts), parts, tuple(inputs), work, dict(details or {}))
+
+
+def _by_role(inputs: Sequence[Node]) -> dict[str, str]:
+    """Keys by kind and position: names are for people, and renaming a stage changes nothing."""
+    seen: Counter[str] = Counter()
+    roles = {}
+    for node in inputs:
+        seen[node.kind] += 1
+        roles[f"{node.kind} {seen[node.kind]}"] = node.key
+    return roles
 
 
 @cache

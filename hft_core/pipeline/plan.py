@@ -8,13 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hft_core.components import Component, Metric, Objective, RowFilter
-from hft_core.pipeline import steps
+from hft_core.components import Component, Exporter, Metric, Objective, RowFilter
+from hft_core.errors import PluginError
 from hft_core.pipeline.nodes import Node, make_node
-from hft_core.recipe.check import stage_name, task_metrics
+from hft_core.pipeline.steps.evidence import baselines_step, evaluate_step
+from hft_core.pipeline.steps.export import export_step
+from hft_core.pipeline.steps.prepare import encode_step, prepare_task_step, prepare_text_step, preprocessor_step
+from hft_core.pipeline.steps.stage import StageStep, head_name
+from hft_core.recipe.check import stage_name
 from hft_core.recipe.load import LoadedRecipe
+from hft_core.recipe.metrics import resolve_metrics, task_metrics, text_metrics
 from hft_core.recipe.model import SPLITS, Recipe, Stage
 from hft_core.registry import Registry
+from hft_core.registry.registry import FILE
 from hft_core.store.hashing import digest_path
 from hft_core.training.precision import resolve
 
@@ -98,7 +104,7 @@ class _Builder:
             "augment": [augmenter.identity() for augmenter in recipe.prepare.augment],
             "seed": recipe.seed if recipe.prepare.augment else 0,
         }
-        work = partial(steps.prepare_task_step, recipe, sources)
+        work = partial(prepare_task_step, recipe, sources)
         return self._node("prepare", "prepare", settings, components, [], work, sources=list(sources))
 
     def _text_sources(self) -> list[str]:
@@ -114,13 +120,13 @@ class _Builder:
         recipe = self.recipe
         reader = recipe.data.sources[name]
         settings = {"source": reader.identity(), "clean": [cleaner.identity() for cleaner in recipe.prepare.clean]}
-        work = partial(steps.prepare_text_step, recipe, reader, name)
+        work = partial(prepare_text_step, recipe, reader, name)
         return self._node(f"prepare {name}", "prepare", settings, [reader, *recipe.prepare.clean], [], work)
 
     def _preprocessor(self, data: Sequence[Node]) -> Node:
         model = self.recipe.model
         inputs = data if model.learns_preprocessor() else []
-        work = partial(steps.preprocessor_step, model, self.start)
+        work = partial(preprocessor_step, model, self.start)
         return self._node("preprocessor", "preprocessor", self.model_settings, [model], inputs, work)
 
     def _encode(
@@ -133,7 +139,7 @@ class _Builder:
         settings["sources"] = [self._source_in(name) for name in names]
         components: list[Component] = [objective, *([self.recipe.task] if self.recipe.task else []), self.recipe.model]
         name = f"encode {stage_name(stage, index)}.{objective.name or objective.type_name()}"
-        work = partial(steps.encode_step, self.recipe, objective, names)
+        work = partial(encode_step, self.recipe, objective, names)
         return self._node(name, "encode", settings, components, [*inputs, preprocessor], work)
 
     def _source_in(self, name: str) -> str:
@@ -145,43 +151,49 @@ class _Builder:
     ) -> list[Node]:
         """The stages of one seed; pretrain stages before the first finetune stage keep the recipe's seed."""
         chain: list[Node] = []
+        stages = self.recipe.stages
         tuned = False
-        for index, stage in enumerate(self.recipe.stages):
-            tuned = tuned or stage.stage == "finetune"
+        for index, stage in enumerate(stages):
+            finetune = stage.stage == "finetune"
+            tuned = tuned or finetune
             own_seed = self.recipe.seed + (seed if tuned else 0)
-            before = chain[-1:] if chain else []
-            suffix = f" (seed {own_seed})" if self.recipe.evaluate.seeds > 1 and tuned else ""
-            inputs = [*before, *encodes[index], preprocessor, *([prepare] if prepare else [])]
+            before = chain[-1:]
+            metrics = list(self.metrics) if finetune else text_metrics(stage, self.metrics)
+            # Pre-training on text that the task's rows are no part of does not depend on them.
+            of_task = [prepare] if prepare and tuned else []
             settings = {
                 **(self.model_settings if not before else {"model": self.recipe.model.identity()}),
                 "stage": stage_identity(stage),
+                "carried": [head_name(objective) for other in stages[:index] for objective in other.objectives],
                 "seed": own_seed,
                 "precision": self.precision,
-                "metrics": [metric.identity() for metric in self.metrics],
-                "best": self.recipe.evaluate.best,
+                "metrics": [metric.identity() for metric in metrics],
+                "best": self.recipe.evaluate.best if finetune else None,
             }
             components: list[Component] = [
-                self.recipe.model, *stage.objectives, stage.optimizer, stage.schedule, *stage.techniques, *self.metrics,
-                *([self.recipe.task] if self.recipe.task else []),
+                self.recipe.model, *stage.objectives, stage.optimizer, stage.schedule, *stage.techniques, *metrics,
+                *([self.recipe.task] if self.recipe.task and tuned else []),
             ]  # fmt: skip
-            work = partial(
-                steps.stage_step, self.recipe, stage, own_seed, self.precision, self.metrics, self.start,
+            work = StageStep(
+                self.recipe, stage, stages[:index], own_seed, self.precision, metrics, self.start,
                 before[0].name if before else None, [node.name for node in encodes[index]],
             )  # fmt: skip
+            suffix = f" (seed {own_seed})" if self.recipe.evaluate.seeds > 1 and tuned else ""
             name = f"stage {stage_name(stage, index)}{suffix}"
+            inputs = [*before, *encodes[index], preprocessor, *of_task]
             chain.append(self._node(name, "stage", settings, components, inputs, work, precision=self.precision))
         return chain
 
     def _evaluate(self, seed: int, stage: Node, preprocessor: Node, prepare: Node) -> Node:
         task = self.recipe.task
         assert task is not None
-        metrics = task_metrics(self.recipe, list(self.metrics))
+        metrics = task_metrics(self.recipe, self.metrics)
         settings = {
             "metrics": [metric.identity() for metric in metrics],
             "model": self.recipe.model.identity(),
             "task": task.identity(),
         }
-        work = partial(steps.evaluate_step, self.recipe, metrics, stage.name)
+        work = partial(evaluate_step, self.recipe, metrics, stage.name)
         suffix = f" (seed {self.recipe.seed + seed})" if self.recipe.evaluate.seeds > 1 else ""
         components: list[Component] = [task, self.recipe.model, *metrics]
         return self._node(f"evaluate{suffix}", "evaluate", settings, components, [stage, preprocessor, prepare], work)
@@ -189,13 +201,13 @@ class _Builder:
     def _baselines(self, prepare: Node, preprocessor: Node) -> Node:
         task = self.recipe.task
         assert task is not None
-        metrics = task_metrics(self.recipe, list(self.metrics))
+        metrics = task_metrics(self.recipe, self.metrics)
         settings = {
             **self.model_settings,
             "metrics": [metric.identity() for metric in metrics],
             "seed": self.recipe.seed,
         }
-        work = partial(steps.baselines_step, self.recipe, metrics, self.start)
+        work = partial(baselines_step, self.recipe, metrics, self.start)
         components: list[Component] = [task, self.recipe.model, *metrics]
         return self._node("baselines", "baselines", settings, components, [prepare, preprocessor], work)
 
@@ -209,12 +221,13 @@ class _Builder:
     ) -> Node:
         recipe = self.recipe
         exporter = recipe.export[index]
-        metrics = task_metrics(recipe, list(self.metrics))
+        metrics = task_metrics(recipe, self.metrics)
         repairs = [cleaner for cleaner in recipe.prepare.clean if not isinstance(cleaner, RowFilter)]
+        self._need_distributions(exporter, [*([recipe.task] if recipe.task else []), *repairs])
         finals = [chain[-1] for chain in chains]
         settings = {"exporter": exporter.identity(), "name": recipe.name, "best": recipe.evaluate.best}
         work = partial(
-            steps.export_step,
+            export_step,
             recipe,
             exporter,
             metrics,
@@ -227,6 +240,16 @@ class _Builder:
         return self._node(
             f"export {exporter.name or exporter.type_name()}", "export", settings, components, inputs, work
         )
+
+    def _need_distributions(self, exporter: Exporter, components: Sequence[Component]) -> None:
+        """Refuse before anything is trained what an export would refuse after it."""
+        for component in components if exporter.needs_distributions else []:
+            plugin = self.registry.plugin_of(type(component))
+            if plugin.distribution == FILE:
+                raise PluginError(
+                    f"export {exporter.type_name()}: {component.kind} {component.type_name()!r} comes from the loose file "
+                    f"{plugin.source}; its code must run wherever the bundle does, so make it an installable package"
+                )
 
 
 def encodes_of(encodes: Sequence[Sequence[Node]]) -> list[Node]:
@@ -244,7 +267,8 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
     return {
         "stage": stage.stage,
         "objectives": [
-            {k: v for k, v in objective.identity().items() if k != "data"} for objective in stage.objectives
+            {k: v for k, v in objective.identity().items() if k != "data"} | {"head": head_name(objective)}
+            for objective in stage.objectives
         ],
         "epochs": stage.epochs,
         "batch_size": stage.batch_size,
@@ -254,24 +278,3 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
         "techniques": [technique.identity() for technique in stage.techniques],
         "clip": stage.clip,
     }
-
-
-def resolve_metrics(recipe: Recipe, registry: Registry) -> list[Metric]:
-    """The recipe's metrics, or the task's usual ones."""
-    if recipe.evaluate.metrics or recipe.task is None:
-        return list(recipe.evaluate.metrics)
-    known = registry.classes(Metric.kind)
-    metrics = []
-    for settings in recipe.task.default_metrics:
-        if settings["type"] in known:
-            metric = known[settings["type"]].model_validate(settings)
-            assert isinstance(metric, Metric)
-            metrics.append(metric)
-    return metrics
-
-
-def best_metric(recipe: Recipe, metrics: Sequence[Metric]) -> Metric | None:
-    """The metric that chooses checkpoints and the seed that ships."""
-    wanted = (recipe.evaluate.best or "").removeprefix("main.")
-    own = task_metrics(recipe, list(metrics))
-    return next((metric for metric in own if metric.type_name() == wanted), own[0] if own else None)

@@ -14,10 +14,10 @@ from hft_core.components import Metric
 from hft_core.data.prepare import Prepared
 from hft_core.evidence import evaluation
 from hft_core.pipeline.nodes import Node
-from hft_core.pipeline.plan import Plan, best_metric
-from hft_core.pipeline.steps import read_json, write_json
-from hft_core.recipe.check import task_metrics
+from hft_core.pipeline.plan import Plan
+from hft_core.pipeline.steps.common import read_json, write_json
 from hft_core.recipe.load import LoadedRecipe
+from hft_core.recipe.metrics import best_metric, task_metrics
 from hft_core.registry import Registry
 
 _PACKAGES = ("hft-core", "torch", "transformers", "accelerate", "datasets", "tokenizers", "onnxruntime", "numpy")
@@ -31,7 +31,7 @@ def write_report(
     from hft_core.report.html import render
 
     recipe = loaded.recipe
-    metrics = task_metrics(recipe, list(plan.metrics))
+    metrics = task_metrics(recipe, plan.metrics)
     best = best_metric(recipe, plan.metrics)
     evaluated = [folders[node.name] for node in plan.evaluations]
     shipped = evaluation.best_of(evaluated, best) if evaluated else 0

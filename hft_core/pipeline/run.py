@@ -91,7 +91,7 @@ def run(
     Raises the errors of `hft_core`, each saying what to do. What is finished stays in the store, so the
     same call continues after any of them.
     """
-    registry = load_registry(map(Path, plugins))
+    registry = load_registry(plugins)
     loaded = load_recipe(recipe, registry, overrides)
     return carry_out(loaded, registry, Path(out) if out else None, progress or Progress(), wait)
 
@@ -144,6 +144,7 @@ def write_run(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
+        _write_quarantine(plan, folders, aside / "quarantine.jsonl")
         shipped = write_report(loaded, registry, plan, folders, aside, target)
         final = plan.stages[shipped][-1]
         link_tree(folders[final.name] / "model", aside / "model")
@@ -151,8 +152,6 @@ def write_run(
             link_tree(
                 folders[node.name] / "files", aside / ("bundle" if index == 0 else node.name.replace("export ", ""))
             )
-        if plan.prepare:
-            shutil.copyfile(folders[plan.prepare.name] / "quarantine.jsonl", aside / "quarantine.jsonl")
         note = {
             "format": 1,
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -171,6 +170,14 @@ def write_run(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     register(store, target, keys)
+
+
+def _write_quarantine(plan: Plan, folders: Mapping[str, Path], target: Path) -> None:
+    """Put the refused records of all sources into one file."""
+    with target.open("w", encoding="utf-8") as stream:
+        for node in (plan.prepare, *plan.texts.values()):
+            if node is not None:
+                stream.write((folders[node.name] / "quarantine.jsonl").read_text("utf-8"))
 
 
 def _replace(target: Path, new: Path) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from hft_core.components import Metric, Objective
+from hft_core.components import Objective
 from hft_core.errors import DataError, RecipeError
+from hft_core.recipe.metrics import task_metrics
 from hft_core.recipe.model import SPLITS, Recipe, Stage, TaskObjective
 from hft_core.recipe.yaml import Location, place_of
 
@@ -202,8 +203,3 @@ def _metrics(recipe: Recipe) -> Iterator[Problem]:
             "the task's metrics" if recipe.evaluate.metrics else "the task's usual metrics, and `metrics` names none"
         )
         yield ("evaluate", "best"), f"{best!r} is not among {whose}{_nearest(best, names)} There are {', '.join(names)}"
-
-
-def task_metrics(recipe: Recipe, metrics: list[Metric]) -> list[Metric]:
-    """Those metrics that apply to the task's predictions."""
-    return [metric for metric in metrics if recipe.task is not None and metric.needs <= recipe.task.gives]

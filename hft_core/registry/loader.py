@@ -31,11 +31,14 @@ GROUP = "hft"
 _HOOKS = {f"register_{kind}s": kind for kind in KINDS}
 
 
-def load_registry(files: Iterable[Path] = (), strict: bool | None = None) -> Registry:
+def load_registry(files: Iterable[Path | str] = (), strict: bool | None = None) -> Registry:
     """Load all plugins that are installed and not disabled, and the named plugin files.
 
     ``HFT_DISABLED_PLUGINS`` and ``HFT_ALLOWED_PLUGINS`` hold plugin or distribution names, separated by
-    commas; they are applied before anything is imported. Raises PluginError if `strict` (or HFT_STRICT=1).
+    commas; they are applied before anything is imported.
+
+    Raises PluginError where a named file cannot be loaded; with `strict` (or HFT_STRICT=1) where any plugin cannot;
+    with `strict=False` never.
     """
     disabled, allowed = _names("HFT_DISABLED_PLUGINS"), _names("HFT_ALLOWED_PLUGINS")
     plugins = []
@@ -47,10 +50,11 @@ def load_registry(files: Iterable[Path] = (), strict: bool | None = None) -> Reg
         else:
             _fill(plugin, partial(importlib.import_module, point.module))
         plugins.append(plugin)
-    plugins += map(_from_file, dict.fromkeys(file.absolute() for file in files))
-    strict = os.environ.get("HFT_STRICT") == "1" if strict is None else strict
+    plugins += map(_from_file, dict.fromkeys(Path(file).absolute() for file in files))
     broken = [plugin for plugin in plugins if plugin.problem and not plugin.disabled]
-    if strict and broken:
+    if strict is None and os.environ.get("HFT_STRICT") != "1":
+        broken = [plugin for plugin in broken if plugin.distribution == FILE]
+    if strict is not False and broken:
         raise PluginError("\n".join(f"plugin {plugin.title} cannot be used: {plugin.problem}" for plugin in broken))
     return Registry(plugins)
 

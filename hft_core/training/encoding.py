@@ -15,6 +15,12 @@ from hft_core.runtime.ragged import Arrays, Ragged, concatenated
 _SOURCE_STRIDE = 1 << 40  # row numbers of several sources must not meet
 
 
+def origin(row: int) -> tuple[int, int]:
+    """Give the position of a row's source among the objective's, and its record number there, counted from 1."""
+    source, record = divmod(row, _SOURCE_STRIDE)
+    return source, record + 1
+
+
 def encode_files(objective: Objective, files: Sequence[Path], streams: Sequence[Stream]) -> Arrays:
     """Encode the rows of an objective's sources, one stream description per file.
 
@@ -25,13 +31,9 @@ def encode_files(objective: Objective, files: Sequence[Path], streams: Sequence[
     for source, (file, stream) in enumerate(zip(files, streams, strict=True)):
         for columns in _batches(file, variants=objective.needs_task):
             arrays = objective.encode(columns, stream)
-            position = np.asarray(arrays["row"])
-            # Packed rows are numbered by the objective; others say which row of the batch they are.
-            rows = np.array(columns[ROW], np.int64)
-            variants = np.array(columns[VARIANT], np.int64)
-            inside = position < len(rows)
-            arrays["row"] = np.where(inside, rows[position % len(rows)], position) + source * _SOURCE_STRIDE
-            arrays["variant"] = np.where(inside, variants[position % len(rows)], 0)
+            position = np.asarray(arrays["row"])  # in this batch
+            arrays["row"] = np.array(columns[ROW], np.int64)[position] + source * _SOURCE_STRIDE
+            arrays["variant"] = np.array(columns[VARIANT], np.int64)[position]
             parts.append(arrays)
     if not parts or not sum(len(part["row"]) for part in parts):
         raise DataError(f"objective {objective.type_name()}: its data ({objective.data}) has no usable row")

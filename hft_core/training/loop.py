@@ -141,7 +141,7 @@ class _Stage:
         self.net.train()
 
     def _new_heads(self) -> tuple[int, list[torch.nn.Parameter]]:
-        """Steps in which new heads are trained alone, and their parameters: random gradients would spoil the backbone."""
+        """Steps in which the heads are trained alone, and their parameters: a new head's gradients would spoil the backbone."""
         names = [name for name, spec in self.job.heads.items() if name in self.net.new_heads and spec.settle > 0]
         if not names:
             return 0, []
@@ -151,12 +151,13 @@ class _Stage:
         own = [
             parameter
             for part in self.net.parts()
-            if part.name in {f"head.{name}" for name in names}
+            if part.kind == "head"
             for parameter in part.module.parameters()
             if id(parameter) not in shared
         ]
         steps = min(100, round(max(self.job.heads[name].settle for name in names) * self.steps))
-        self.job.say(f"the weights have no head {', '.join(names)}: it is new, and trained alone for {steps} steps")
+        alone = f", and the heads are trained alone for {steps} steps" if steps else ""
+        self.job.say(f"the weights have no head {', '.join(names)}: it is new{alone}")
         return steps, own
 
     def resume(self) -> None:
@@ -189,8 +190,8 @@ class _Stage:
                 self.accelerator.backward(loss.sum / max(1, stream.objective.count(batch)))
                 if not torch.isfinite(loss.sum):
                     raise NonFiniteError(
-                        f"objective {stream.name}: the loss is {float(loss.sum)} before the first step; the weights or "
-                        "the data of its first rows are unusable"
+                        f"objective {stream.name}: the loss is {float(loss.sum.detach())} before the first step; the weights are "
+                        f"unusable, or its longest rows or those of the first batch ({stream.rows(0)})"
                     )
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -209,7 +210,8 @@ class _Stage:
             total = 0.0
             for micro, batch in enumerate(batches):
                 loss = self._loss(stream, batch, micro)
-                self.accelerator.backward(loss.sum * (weight / count))
+                if loss.sum.requires_grad:  # a head without parameters of its own has none while heads settle
+                    self.accelerator.backward(loss.sum * (weight / count))
                 total += float(loss.sum.detach())
             self.losses[stream.name].append(total / count)
         self._check_finite(self._clip())
@@ -258,12 +260,12 @@ class _Stage:
 
     def _check_finite(self, norm: float) -> None:
         """Stop before the optimizer's step if a loss or gradient is not finite."""
-        if math.isfinite(norm):
+        last = {name: values[-1] for name, values in self.losses.items()}
+        if math.isfinite(norm) and all(map(math.isfinite, last.values())):
             return
-        streams = "; ".join(f"{stream.name}: rows {stream.rows(self.step)[:8]} …" for stream in self.job.streams)
+        streams = "; ".join(f"{stream.name}: {stream.rows(self.step)}" for stream in self.job.streams)
         raise NonFiniteError(
-            f"step {self.step + 1}: the gradient's norm is {norm} (last losses "
-            f"{ {name: values[-1] for name, values in self.losses.items()} }). Nothing was changed by it. Rows of this "
+            f"step {self.step + 1}: the gradient's norm is {norm} (losses: {last}). Nothing was changed by it. Rows of this "
             f"step: {streams}. Lower the learning rate, or look at these rows"
         )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hft_core.components import Objective, Ramp, Stream
 from hft_core.runtime.ragged import Arrays, take
 from hft_core.runtime.randomness import RowRandom, key_of
+from hft_core.training.encoding import origin
 from hft_core.training.order import Order, held_out
 
 Batch = dict[str, NDArray[Any]]
@@ -75,9 +76,12 @@ class LiveStream:
             random = RowRandom(key_of(self.seed, "held-out", self.position), rows)
             yield self.objective.batch(_inputs(take(self.held, rows)), random, self.context)
 
-    def rows(self, index: int) -> list[int]:
-        """Row numbers of the batch `index`, for error messages."""
-        return [int(row) for row in np.asarray(self.arrays["row"])[self.order.batch(index)[1]]]
+    def rows(self, index: int) -> str:
+        """Name the first rows of the batch `index`, for error messages."""
+        names = [self.objective.data] if isinstance(self.objective.data, str) else self.objective.data
+        found = [origin(int(row)) for row in np.asarray(self.arrays["row"])[self.order.batch(index)[1]]]
+        listed = ", ".join(f"{names[source]} {record}" for source, record in found[:8])
+        return f"records {listed}" + (f" and {len(found) - 8} more" if len(found) > 8 else "")
 
     def _pieces(self, entries: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
         if len(entries) <= size:

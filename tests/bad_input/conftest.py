@@ -35,20 +35,10 @@ def refused() -> Callable[..., None]:
     return check
 
 
-@pytest.fixture(scope="session")
-def sound_bundle(make_tiny: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of a recipe that was exported; not to be changed."""
-    import hft_core
-
-    tiny = make_tiny(tmp_path_factory.mktemp("exported"))
-    tiny.recipe["export"] = [{"type": "onnx"}]
-    return hft_core.run(tiny.write()).bundle
-
-
 @pytest.fixture
-def bundle(sound_bundle: Path, tmp_path: Path) -> Path:
+def bundle(exported: Path, tmp_path: Path) -> Path:
     """A bundle of the test's own."""
-    folder = Path(shutil.copytree(sound_bundle, tmp_path / "bundle"))
+    folder = Path(shutil.copytree(exported, tmp_path / "bundle"))
     for file in folder.rglob("*"):
         file.chmod(0o755)
     return folder

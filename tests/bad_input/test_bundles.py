@@ -51,9 +51,7 @@ def test_weights_cut_off(bundle: Path, hft_here: Callable[..., Any], refused: Ca
     refused(hft_here("predict", bundle, "a text"), "damaged", weights.name, "bytes instead of")
 
 
-def test_a_damaged_run_folder(
-    bundle: Path, sound_bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None], tmp_path: Path
-) -> None:
+def test_a_damaged_run_folder(hft_here: Callable[..., Any], refused: Callable[..., None], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{", encoding="utf-8")
     refused(hft_here("export", tmp_path / "run"), "damaged", "run.json is damaged", "run the recipe again")

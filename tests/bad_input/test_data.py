@@ -105,7 +105,9 @@ def test_splits_with_different_columns(tiny: Any, run: Callable[..., Any], refus
     refused(outcome, "data", "data.validation: ", "dev.csv has no column 'review'; its columns are text, sentiment")
 
 
-def test_columns_beyond_the_needed_ones_may_differ(tiny: Any, run: Callable[..., Any], refused: Callable[..., None]) -> None:
+def test_columns_beyond_the_needed_ones_may_differ(
+    tiny: Any, run: Callable[..., Any], refused: Callable[..., None]
+) -> None:
     until_preparation(tiny)
     run("id,review,sentiment\n" + "".join(f"{n},{row}\n" for n, row in enumerate(ROWS.splitlines())))
     ledger, _ = prepared(tiny.folder)
@@ -212,7 +214,9 @@ def test_chinese_names_and_spaces_everywhere(
 ) -> None:
     other = make_tiny(tmp_path / "我的 项目" / "a b")
     for name, count in (("训练 集.csv", 40), ("验证.csv", 12)):
-        rows = [{"评论": f"这家店第{n}次来{'很好' if n % 2 else '很差'}", "情感": ("差", "好")[n % 2]} for n in range(count)]
+        rows = [
+            {"评论": f"这家店第{n}次来{'很好' if n % 2 else '很差'}", "情感": ("差", "好")[n % 2]} for n in range(count)
+        ]
         write_csv(other.folder / name, rows)
     other.recipe["name"] = "评论分类"
     other.recipe["data"]["train"]["path"] = "训练 集.csv"

@@ -98,7 +98,11 @@ def test_a_store_that_is_read_only(
 
 
 def test_a_run_folder_that_is_read_only(
-    tiny: Any, file_system: Callable[..., Path], hft_here: Callable[..., Any], refused: Callable[..., None], tmp_path: Path
+    tiny: Any,
+    file_system: Callable[..., Path],
+    hft_here: Callable[..., Any],
+    refused: Callable[..., None],
+    tmp_path: Path,
 ) -> None:
     place = file_system("sealed", "ro")
     refused(hft_here("run", tiny.write(), "--out", place / "run"), "disk", str(place), "Read-only file system", "--out")

@@ -61,7 +61,9 @@ def foreign(folder: Path) -> None:
     ("damage", "said"),
     [
         pytest.param(lambda f: (f / "tokenizer.json").unlink(), "has no tokenizer", id="no tokenizer"),
-        pytest.param(pickled, "only pickled weights (pytorch_model.bin), which can run code", id="pickled weights only"),
+        pytest.param(
+            pickled, "only pickled weights (pytorch_model.bin), which can run code", id="pickled weights only"
+        ),
         pytest.param(lambda f: (f / "model.safetensors").unlink(), "has no weights", id="no weights"),
         pytest.param(lambda f: (f / "config.json").unlink(), "has no config.json", id="no configuration"),
         pytest.param(configured(vocab_size=20), "tokens but the weights only 20", id="too small a vocabulary"),
@@ -147,7 +149,10 @@ def test_a_source_that_does_not_serve(
 def test_a_hub_name_without_a_network(tiny: Any, hft: Callable[..., Any], refused: Callable[..., None]) -> None:
     tiny.recipe["model"]["source"] = "nobody/no-such-model"
     recipe = tiny.write()
-    parts = ("'nobody/no-such-model' is no folder here", "Check the name and the network, or set `source:` to a local folder")
+    parts = (
+        "'nobody/no-such-model' is no folder here",
+        "Check the name and the network, or set `source:` to a local folder",
+    )
     refused(hft("run", recipe, HF_HUB_OFFLINE="1"), "plugin", *parts)
     # Nobody listens at that address.
     outcome = hft("run", recipe, HF_HUB_OFFLINE="0", HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_ETAG_TIMEOUT="2")

@@ -108,7 +108,8 @@ def test_two_plugins_that_offer_one_type(
     one, two = plugin(), plugin(SHOUT + "\n# the other", name="yours.py")
     both = ("--plugin", one, "--plugin", two)
     outcome = hft_here("check", tiny.write(), *both)
-    refused(outcome, "recipe", "augmenter 'shout' is offered by 2 plugins, mine (file", "yours (file", "leave out --plugin mine.py")
+    refused(outcome, "recipe", "augmenter 'shout' is offered by 2 plugins, mine (file", "yours (file")
+    assert "disable one: leave out --plugin mine.py, or leave out --plugin yours.py" in outcome.err
     assert "shout (offered twice: unusable)" in hft_here("plugins", *both).out
     del tiny.recipe["prepare"]
     assert hft_here("check", tiny.write(), *both).code == 0  # nobody asks for it
@@ -121,12 +122,20 @@ def test_a_plugin_that_offers_a_built_in_type(
     tiny.recipe["prepare"] = {"augment": [{"type": "synonyms"}]}
     recipe = tiny.write()
     outcome = hft_here("check", recipe, "--plugin", file)
-    refused(outcome, "recipe", "augmenters (hft-core", "mine (file", "disable one: HFT_DISABLED_PLUGINS=augmenters, or leave out")
+    refused(
+        outcome,
+        "recipe",
+        "augmenters (hft-core",
+        "mine (file",
+        "disable one: HFT_DISABLED_PLUGINS=augmenters, or leave out",
+    )
     assert hft_here("check", recipe, "--plugin", file, HFT_DISABLED_PLUGINS="augmenters").code == 0
     assert hft_here("check", recipe).code == 0
 
 
-def test_the_same_file_twice_is_one_plugin(tiny: Any, plugin: Callable[..., Path], hft_here: Callable[..., Any]) -> None:
+def test_the_same_file_twice_is_one_plugin(
+    tiny: Any, plugin: Callable[..., Path], hft_here: Callable[..., Any]
+) -> None:
     file = plugin()
     assert hft_here("check", tiny.write(), "--plugin", file, "--plugin", "project/mine.py").code == 0
 
@@ -134,7 +143,11 @@ def test_the_same_file_twice_is_one_plugin(tiny: Any, plugin: Callable[..., Path
 def test_what_is_disabled_is_named(tiny: Any, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:
     recipe = tiny.write()
     outcome = hft_here("check", recipe, HFT_DISABLED_PLUGINS="optimizers")
-    refused(outcome, "recipe", "there is no optimizer 'adam'. Installed: none. Disabled by HFT_DISABLED_PLUGINS: optimizers.")
+    refused(
+        outcome,
+        "recipe",
+        "there is no optimizer 'adam'. Installed: none. Disabled by HFT_DISABLED_PLUGINS: optimizers.",
+    )
     outcome = hft_here("check", recipe, HFT_ALLOWED_PLUGINS="readers")
     refused(outcome, "recipe", "Disabled by HFT_ALLOWED_PLUGINS: augmenters, cleaners, metrics,")
     outcome = hft_here("check", recipe, HFT_DISABLED_PLUGINS="metrics")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 
 def bomb() -> str:
     """Nine levels of ten aliases each: 10 ** 9 values."""
-    levels = "".join(f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True))
-    return f"a: &a [{','.join('x' * 10)}]\n{levels}"
+    levels = ["a: &a [x,x,x,x,x,x,x,x,x,x]"]
+    for before, name in pairwise("abcdefghi"):
+        levels.append(f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]")
+    return "\n".join(levels)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +30,9 @@ def bomb() -> str:
         pytest.param("- a\n- b\n", "a recipe is a set of keys", id="a list"),
         pytest.param("name: a\n---\nname: b\n", "line 2: not valid YAML", id="two documents"),
         pytest.param("name: a\n\tdata: b\n", "line 2: not valid YAML", id="a tab"),
-        pytest.param("name: a\nseed: 1\nname: b\n", "line 3: the key 'name' stands twice (first in line 1)", id="twice"),
+        pytest.param(
+            "name: a\nseed: 1\nname: b\n", "line 3: the key 'name' stands twice (first in line 1)", id="twice"
+        ),
         pytest.param("data:\n  x: {type: csv, type: text}\n", "line 2: the key 'type' stands twice", id="twice inside"),
         pytest.param(bomb(), "too deep or too large", id="alias bomb"),
         pytest.param("a: &a [*a]\n", "too deep or too large", id="an alias of itself"),
@@ -68,7 +73,9 @@ def test_a_folder_a_missing_file_and_a_missing_folder(
 ) -> None:
     (tmp_path / "recipe.yaml").touch()
     refused(hft_here("check", "."), "recipe", "is a folder", "recipe.yaml")
-    refused(hft_here("run", "recipie.yaml"), "recipe", "there is no recipe recipie.yaml", "That folder has: recipe.yaml")
+    refused(
+        hft_here("run", "recipie.yaml"), "recipe", "there is no recipe recipie.yaml", "That folder has: recipe.yaml"
+    )
     refused(hft_here("plan", "no/recipe.yaml"), "recipe", "there is no recipe no/recipe.yaml")
     assert not (tmp_path / "runs").exists()
 
@@ -173,7 +180,9 @@ def test_set_that_works(tiny: Any, hft_here: Callable[..., Any]) -> None:
             id="two exports of one name",
         ),
         pytest.param(
-            lambda r: r.update(export=[{"type": "onnx", "name": "model"}]), "'model' is taken", id="the name of a folder"
+            lambda r: r.update(export=[{"type": "onnx", "name": "model"}]),
+            "'model' is taken",
+            id="the name of a folder",
         ),
         pytest.param(
             lambda r: r["stages"][0]["objectives"].extend([{"type": "masked-lm", "data": "train"}] * 2),

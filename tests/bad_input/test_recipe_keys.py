@@ -204,7 +204,10 @@ def test_a_value_of_the_wrong_form(place: Place, load: Callable[[dict[str, Any]]
     [
         (lambda r: r["stages"][0]["optimizer"].update(lr="fast"), "optimizer.lr: expected a number, found 'fast'"),
         (lambda r: r["stages"][0]["optimizer"].update(lr=True), "optimizer.lr: found true"),
-        (lambda r: r["stages"][0]["optimizer"].update(lr=float("inf")), "optimizer.lr: Input should be a finite number"),
+        (
+            lambda r: r["stages"][0]["optimizer"].update(lr=float("inf")),
+            "optimizer.lr: Input should be a finite number",
+        ),
         (lambda r: r["stages"][0]["optimizer"].update(lr=0), "greater than 0"),
         (lambda r: r["stages"][0].update(batch_size=1.5), "batch_size: expected a whole number, found 1.5"),
         (lambda r: r["stages"][0].update(stage="pretrian"), "found 'pretrian'; did you mean 'pretrain'?"),

@@ -21,7 +21,9 @@ def test_a_learning_rate_that_explodes(
     tiny.recipe["stages"][0]["optimizer"]["lr"] = 1e9
     tiny.recipe["stages"][0]["epochs"] = 20
     outcome = hft_here("run", tiny.write())
-    refused(outcome, "non-finite", "step ", "nan", "Rows of this step: classification: rows [", "Lower the learning rate")
+    refused(
+        outcome, "non-finite", "step ", "nan", "Rows of this step: classification: rows [", "Lower the learning rate"
+    )
     assert not (tiny.folder / "runs" / "tiny").exists()
     finished = objects(tmp_path)
     assert len(finished) == 3  # prepare, preprocessor, encode
@@ -69,6 +71,8 @@ def test_masked_words_without_a_mask(tiny: Any, hft_here: Callable[..., Any], re
     refused(hft_here("run", tiny.write()), "plugin", "the tokenizer has no mask token; use causal-lm")
 
 
-def test_a_class_that_the_metric_does_not_find(tiny: Any, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:
+def test_a_class_that_the_metric_does_not_find(
+    tiny: Any, hft_here: Callable[..., Any], refused: Callable[..., None]
+) -> None:
     tiny.recipe["evaluate"] = {"metrics": [{"type": "f1", "average": "binary", "positive": "yes"}]}
     refused(hft_here("run", tiny.write()), "recipe", "metric f1: ", "one of neg, pos; found 'yes'")

@@ -65,7 +65,7 @@ def test_the_second_waits_and_reuses(held: Callable[..., Any], tiny: Any, tmp_pa
     second = held()
     time.sleep(3)  # long enough to come to the lock; if not, it has nothing to wait for, and the test below fails
     (tiny.folder / "hold").unlink()
-    (out1, err1), (out2, err2) = first.communicate(timeout=120), second.communicate(timeout=120)
+    (_, err1), (_, err2) = first.communicate(timeout=120), second.communicate(timeout=120)
     assert (first.returncode, second.returncode) == (0, 0), err1 + err2
     assert "another hft process is computing this" in err2
     assert "waiting for its result" in err2

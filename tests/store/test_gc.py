@@ -114,4 +114,6 @@ def test_after_a_run_nothing_of_it_goes(tiny: Any, hft_here: Callable[..., Any],
     assert "2 removed" in hft_here("gc", tiny.folder, "--yes").out
     assert sorted((tmp_path / "store" / "objects").iterdir()) == kept
     assert hft_here("run", recipe).err.count("in the store already") == len(kept)
-    assert json.loads((tiny.folder / "runs" / "tiny" / "run.json").read_text("utf-8"))["store"] == str(tmp_path / "store")
+    assert json.loads((tiny.folder / "runs" / "tiny" / "run.json").read_text("utf-8"))["store"] == str(
+        tmp_path / "store"
+    )

@@ -162,9 +162,9 @@ def test_making_it_ends_its_checkpoints(store: Store) -> None:
 def test_a_lock_is_held_by_one_process(store: Store, tmp_path: Path) -> None:
     waiting: list[str] = []
     with held_elsewhere(store, tmp_path) as release:
-        with pytest.raises(LockedError, match=r"another hft process is computing this; .*--no-wait"):
-            with store.lock(KEY, waiting.append, wait=False):
-                pass
+        refusal = pytest.raises(LockedError, match=r"another hft process is computing this; .*--no-wait")
+        with refusal, store.lock(KEY, waiting.append, wait=False):
+            pass
         assert waiting == []
         release()
         with store.lock(KEY, waiting.append):
@@ -174,7 +174,7 @@ def test_a_lock_is_held_by_one_process(store: Store, tmp_path: Path) -> None:
         pass
 
 
-class held_elsewhere:  # noqa: N801  # reads as a statement
+class held_elsewhere:  # reads as a statement
     """Hold KEY's lock in another process until told."""
 
     def __init__(self, store: Store, folder: Path):

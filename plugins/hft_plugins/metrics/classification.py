@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from hft_core.components import Facts, Metric, Prediction
-from hft_core.errors import RecipeError
+from hft_core import Facts, Metric, Prediction, RecipeError
 
 Counts = NDArray[np.float64]
 

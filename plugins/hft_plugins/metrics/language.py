@@ -8,8 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hft_core.components import Facts, Metric, Prediction
-from hft_core.errors import DataError
+from hft_core import DataError, Facts, Metric, Prediction
 
 
 class Perplexity(Metric):

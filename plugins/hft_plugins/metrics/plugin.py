@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hft_core.components import Metric
-from hft_core.hookspecs import hookimpl
+from hft_core import Metric, hookimpl
 from hft_plugins.metrics.classification import F1, Accuracy, Confusion, Precision, Recall
 from hft_plugins.metrics.language import Perplexity
 

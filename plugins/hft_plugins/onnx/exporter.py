@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -18,6 +18,9 @@ class Onnx(Exporter):
     """A bundle for ONNX Runtime: graphs, tokenizer, decoding, golden vectors, parity report."""
 
     type: Literal["onnx"]
+
+    needs_distributions: ClassVar[bool] = True
+
     precisions: list[Literal["fp32", "int8"]] = Field(default=["fp32"], min_length=1)
     """What to write; the first is the default of `hft predict`. `int8`: weights in 8 bits, a quarter of the size."""
     opset: int = Field(default=20, ge=18, le=22)

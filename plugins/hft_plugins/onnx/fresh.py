@@ -16,7 +16,7 @@ import json, sys
 for name in ("torch", "transformers"):
     sys.modules[name] = None
 from hft_core.runtime import load
-from hft_core.errors import HftError
+from hft_core import HftError
 folder, *precisions = sys.argv[1:]
 try:
     print(json.dumps({precision: load(folder, precision).verify() for precision in precisions}))

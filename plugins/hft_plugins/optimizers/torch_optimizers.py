@@ -37,7 +37,6 @@ class SGD(Optimizer):
             lr=self.lr,
             momentum=self.momentum,
             nesterov=self.nesterov and self.momentum > 0,
-            fused=True,
         )
 
 

@@ -32,12 +32,19 @@ class CausalLM(Objective):
         """Pack texts, each closed by the end token where the tokenizer has one, into blocks; the last may be short."""
         settings = stream.preprocessor.settings()
         block = min(self.block or settings["max_length"], settings["max_length"])
-        ids = windows(columns, stream)["input_ids"]
+        arrays = windows(columns, stream)
+        ids, rows = arrays["input_ids"], np.asarray(arrays["row"])
         assert isinstance(ids, Ragged)
+        values, row_of = ids.values, np.repeat(rows, ids.lengths)
         end = settings["special"].get("eos")
-        stream_ids = ids.values if end is None else np.insert(ids.values, ids.offsets[1:], end)
-        offsets = np.unique(np.append(np.arange(0, len(stream_ids), block), len(stream_ids))).astype(np.int64)
-        return {"input_ids": Ragged(stream_ids, offsets), "row": np.arange(len(offsets) - 1, dtype=np.int64)}
+        if end is not None and len(rows):
+            last = np.append(rows[1:] != rows[:-1], True)  # the last window of each text
+            ends = ids.offsets[1:][last]
+            values, row_of = np.insert(values, ends, end), np.insert(row_of, ends, rows[last])
+        starts = np.arange(0, len(values), block)
+        offsets = np.append(starts, len(values)).astype(np.int64)
+        # A block counts as the row that its first token comes from.
+        return {"input_ids": Ragged(values, offsets), "row": row_of[starts]}
 
     def batch(self, arrays: Arrays, random: RowRandom, stream: Stream) -> dict[str, Any]:
         """Pad; `positions` int64 [n], flat over the batch, are the tokens whose successor is the target."""

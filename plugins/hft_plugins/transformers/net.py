@@ -93,12 +93,8 @@ class TransformersNet(Net):
                 if index == 0:
                     cast(Any, head).save_pretrained(folder)
                     continue
-                # Cloned: tied parameters share memory, which safetensors refuses.
-                own = {key: value.contiguous().clone() for key, value in _own_modules(head).state_dict().items()}
                 (folder / "heads").mkdir(exist_ok=True)
-                save_file(own, folder / "heads" / f"{name}.safetensors")
-        # Which head is the folder's own is not written in a transformers folder.
-        (folder / "heads.json").write_text(json.dumps(list(self.heads)), encoding="utf-8")
+                save_file(_own_tensors(head, self.backbone), folder / "heads" / f"{name}.safetensors")
 
 
 def from_folder(start: Path, preprocessor: TextPreprocessor, heads: Mapping[str, HeadSpec]) -> TransformersNet:
@@ -114,11 +110,14 @@ def from_folder(start: Path, preprocessor: TextPreprocessor, heads: Mapping[str,
             )
         for name, spec in heads.items():
             head, absent = _loaded(_auto(spec), start, _labels(spec))
-            own = dict(_own_modules(head).named_parameters())
             saved = start / "heads" / f"{name}.safetensors"
             if saved.is_file():
-                _own_modules(head).load_state_dict(load_file(saved))
-            elif absent and own:
+                _own_modules(head).load_state_dict(load_file(saved), strict=False)  # what is tied comes by tying
+            elif absent & _own_names(head):
+                new.add(name)
+            elif spec.labels and _renamed(start, spec):  # the same size, but other labels: not the same head
+                fresh = _auto(spec).from_config(head.config, attn_implementation=_attention())
+                _own_modules(head).load_state_dict(_own_modules(fresh).state_dict())
                 new.add(name)
             built[name] = head
         if missing:  # parts such as a pooler that these weights lack: take the backbone of a head that needs them
@@ -216,6 +215,31 @@ def _graft(backbone: Any, heads: dict[str, Any], preprocessor: TextPreprocessor)
             head.config.pad_token_id = preprocessor.pad_id
     if getattr(backbone.config, "pad_token_id", None) is None:
         backbone.config.pad_token_id = preprocessor.pad_id
+
+
+def _own_names(head: Any) -> set[str]:
+    """Names, in the head's model, of the parameters that are not its backbone's."""
+    prefix = f"{head.base_model_prefix}."
+    return {name for name in head.state_dict() if not name.startswith(prefix)}
+
+
+def _own_tensors(head: Any, backbone: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A head's own weights, each once, without those that it shares with the backbone."""
+    seen = {parameter.data_ptr() for parameter in backbone.parameters()}
+    own: dict[str, torch.Tensor] = {}
+    for name, tensor in _own_modules(head).state_dict().items():
+        if tensor.data_ptr() not in seen:
+            seen.add(tensor.data_ptr())
+            own[name] = tensor.contiguous()
+    return own
+
+
+def _renamed(start: Path, spec: HeadSpec) -> bool:
+    """Whether the folder's own head was trained for other labels, by name."""
+    saved = json.loads((start / "config.json").read_text("utf-8")).get("id2label") or {}
+    names = [saved[key] for key in sorted(saved, key=int)]
+    generic = all(name == f"LABEL_{index}" for index, name in enumerate(names))
+    return not generic and names != list(spec.labels)
 
 
 def _own_modules(head: Any) -> torch.nn.ModuleDict:

@@ -96,8 +96,12 @@ def for_scratch(tokenizer: Tokenizer, family: str, max_length: int | None) -> Te
         raise PluginError(
             f"model: max_length {max_length} is beyond the {_SCRATCH_POSITIONS} positions of a scratch model"
         )
-    known = _GPT_SPECIAL | _BERT_SPECIAL | {"bos": "<s>"}
-    special = {role: id for role, token in known.items() if (id := tokenizer.token_to_id(token)) is not None}
+    special = {
+        role: id
+        for names in (_BERT_SPECIAL, _GPT_SPECIAL)
+        for role, token in names.items()
+        if (id := tokenizer.token_to_id(token)) is not None
+    }
     if family == "bert" and "mask" not in special:
         raise PluginError(
             "model: the tokenizer has no [MASK] token, so an encoder cannot use it; train a wordpiece one"

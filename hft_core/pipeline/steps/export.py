@@ -1,0 +1,70 @@
+"""Export of the model that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hft_core.components import Exporter, Finished, Metric, TextCleaner
+from hft_core.data.prepare import Prepared
+from hft_core.evidence import evaluation
+from hft_core.pipeline.steps.common import (
+    MAIN,
+    Folders,
+    Process,
+    bound_task,
+    build_net,
+    load_preprocessor,
+    read_json,
+    write_json,
+)
+from hft_core.recipe.metrics import best_metric
+from hft_core.recipe.model import Recipe
+
+
+def export_step(
+    recipe: Recipe, exporter: Exporter, metrics: Sequence[Metric], evaluations: Sequence[str], finals: Sequence[str],
+    out: Path, inputs: Folders, process: Process,
+) -> None:  # fmt: skip
+    """Export the seed that is best on validation; section.json is what the report shows."""
+    prepared = Prepared.load(inputs["prepare"])
+    assert recipe.task is not None
+    shipped = evaluation.best_of([inputs[name] for name in evaluations], best_metric(recipe, metrics))
+    facts = read_json(inputs[evaluations[shipped]] / "facts.json")
+    task = bound_task(recipe.task, prepared)
+    preprocessor = load_preprocessor(inputs["preprocessor"])
+    model_folder = inputs[finals[shipped]] / "model"
+    finished = Finished(
+        name=recipe.name,
+        head=MAIN,
+        task=task,
+        facts=facts,
+        model=recipe.model,
+        preprocessor=preprocessor,
+        cleaners=[cleaner for cleaner in recipe.prepare.clean if isinstance(cleaner, TextCleaner)],
+        validation={name: values for name, values in prepared.raw("validation").items() if not name.startswith("_")},
+        metrics=metrics,
+        folder=model_folder,
+        card={"seed": recipe.seed + shipped, **_test_figures(inputs[evaluations[shipped]])},
+    )
+    net = build_net(recipe, model_folder, preprocessor, {MAIN: task.head(prepared.facts)})
+    (out / "files").mkdir()
+    section = exporter.export(net, finished, out / "files", process.say)
+    content = None
+    if section is not None:
+        content = {
+            "title": section.title,
+            "text": section.text,
+            "table": list(section.table),
+            "svg": section.svg,
+            "data": section.data,
+        }
+    write_json(out / "section.json", content)
+
+
+def _test_figures(folder: Path) -> dict[str, Any]:
+    for split in ("test", "validation"):
+        if (folder / f"{split}.json").is_file():
+            return {"split": split, "figures": read_json(folder / f"{split}.json")["figures"]}
+    return {}
