@@ -135,7 +135,9 @@ def test_a_later_stage_picks_up_all_heads(
 
 def test_a_stage_in_between_keeps_the_heads_that_it_does_not_train(bert: Any, make_rows: Any, tmp_path: Path) -> None:
     """Fine-tune, adapt the backbone with a language model, fine-tune on: the classifier must not start anew."""
-    between = train(bert.job((bert.objective("masked-lm"), make_rows(60)))).net
+    job = bert.job((bert.objective("masked-lm"), make_rows(60)))
+    job.heads = {"main": bert.task.head(bert.facts), **job.heads}  # as the pipeline carries it along
+    between = train(job).net
     folder = tmp_path / "between"
     folder.mkdir()
     between.save(folder)
