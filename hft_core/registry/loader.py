@@ -55,8 +55,13 @@ def load_registry(files: Iterable[Path | str] = (), strict: bool | None = None) 
     if strict is None and os.environ.get("HFT_STRICT") != "1":
         broken = [plugin for plugin in broken if plugin.distribution == FILE]
     if strict is not False and broken:
-        raise PluginError("\n".join(f"plugin {plugin.title} cannot be used: {plugin.problem}" for plugin in broken))
+        raise PluginError("\n".join(map(_unusable, broken)))
     return Registry(plugins)
+
+
+def _unusable(plugin: Plugin) -> str:
+    named = f"--plugin {plugin.source}" if plugin.distribution == FILE else f"plugin {plugin.title}"
+    return f"{named} cannot be loaded: {plugin.problem}"
 
 
 def _names(variable: str) -> set[str]:
@@ -71,7 +76,7 @@ def _from_file(file: Path) -> Plugin:
     if not file.is_file():
         raise PluginError(f"--plugin: there is no file {file}")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-    plugin = Plugin(file.stem, FILE, digest)
+    plugin = Plugin(file.stem, FILE, digest, source=file)
     # The name holds the content, so that an edited file is a new module.
     _fill(plugin, partial(_import_file, f"hft_plugin_file_{file.stem}_{digest}", file))
     return plugin

@@ -85,21 +85,30 @@ def test_a_plugin_that_raises_on_import(
     plugin: Callable[..., Path],
     hft_here: Callable[..., Any],
     refused: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """As an installed distribution; and as a file that is named on purpose."""
     file = plugin(source)
-    outcome = hft_here("check", tiny.write(), "--plugin", file)
-    refused(outcome, "recipe", "there is no augmenter 'shout'.", "Not loaded: mine (file ", reason)
-    assert outcome.err.count("warning: plugin mine") == 1
-    # A recipe that does not need it works, with the one warning; strict is strict.
-    del tiny.recipe["prepare"]
-    outcome = hft_here("check", tiny.write(), "--plugin", file)
-    assert outcome.code == 0
-    assert outcome.err.count(f"was not loaded: {reason}") == 1
-    refused(hft_here("check", tiny.write(), "--plugin", file, HFT_STRICT="1"), "plugin", "mine (file ", reason)
-    # The list of plugins never fails.
-    outcome = hft_here("plugins", "--plugin", file, HFT_STRICT="1")
-    assert outcome.code == 0
-    assert f"not loaded: {reason}" in outcome.out
+    metadata = file.parent / "hft_mine-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: hft-mine\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[hft]\nmine = mine\n")
+    with monkeypatch.context() as context:
+        context.syspath_prepend(str(file.parent))
+        outcome = hft_here("check", tiny.write())
+        refused(outcome, "recipe", "there is no augmenter 'shout'.", "Not loaded: mine (hft-mine 1.0)", reason)
+        assert outcome.err.count("warning: plugin mine") == 1
+        # A recipe that does not need it works, with the one warning; strict is strict.
+        del tiny.recipe["prepare"]
+        outcome = hft_here("check", tiny.write())
+        assert outcome.code == 0
+        assert outcome.err.count(f"was not loaded: {reason}") == 1
+        refused(hft_here("check", tiny.write(), HFT_STRICT="1"), "plugin", "mine (hft-mine 1.0)", reason)
+        # The list of plugins never fails.
+        outcome = hft_here("plugins", "--plugin", file, HFT_STRICT="1")
+        assert outcome.code == 0
+        assert outcome.out.count(f"not loaded: {reason}") == 2
+    refused(hft_here("check", tiny.write(), "--plugin", file), "plugin", f"--plugin {file} cannot be loaded", reason)
 
 
 def test_two_plugins_that_offer_one_type(

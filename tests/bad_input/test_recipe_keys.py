@@ -82,7 +82,7 @@ FULL: dict[str, Any] = {
             ],
             "optimizer": {"type": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True},
             "schedule": {"type": "constant"},
-            "techniques": [],
+            "techniques": [{"type": "ema", "decay": 0.9, "on": ["classification"]}],
         },
     ],
     "evaluate": {

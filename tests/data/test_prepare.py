@@ -303,7 +303,7 @@ def test_leakage_conflicts_and_copies_are_counted(tmp_path: Path) -> None:
     assert found["Leakage: 5 of 100 test rows stand in train too"] == "error"
     assert found["Leakage: 1 of 100 test rows stand in validation too"] == "warning"
     assert found["5 repeated rows in train"] == "info"
-    assert found["3 texts of train carry conflicting labels"] == "warning"
+    assert found["3 texts of train with conflicting labels"] == "warning"
 
 
 def test_clean_data_is_said_to_be_clean(tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_the_quickstarts_leak_is_found(quickstart: Prepared) -> None:
     found = checked(quickstart)
     assert found[f"Leakage: {leaks} of 130 test rows stand in train too"] in ("warning", "error")
     assert len([title for title in found if title.startswith("Leakage")]) == 1
-    assert found["1 texts of train carry conflicting labels"] == "warning"
+    assert found["1 text of train with conflicting labels"] == "warning"
 
 
 # ---- unlabelled text, and tables ----

@@ -141,7 +141,7 @@ def test_a_broken_one_keeps_nobody_from_working(install: Callable[..., str], mon
     assert "csv" in registry.classes("reader")
     assert "Not loaded: shouting (hft-broken 1.2): ModuleNotFoundError" in registry.explain_missing("reader", "parquet")
     monkeypatch.setenv("HFT_STRICT", "1")
-    with pytest.raises(PluginError, match=r"plugin shouting \(hft-broken 1.2\) cannot be used: ModuleNotFoundError"):
+    with pytest.raises(PluginError, match=r"plugin shouting \(hft-broken 1.2\) cannot be loaded: ModuleNotFoundError"):
         load_registry()
     assert load_registry(strict=False).plugins
 
