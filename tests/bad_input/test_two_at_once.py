@@ -24,7 +24,8 @@ class Slow(Reader):
 
     def read(self):
         (self.path.parent / "begun").touch()
-        while (self.path.parent / "hold").exists():
+        end = time.monotonic() + 60
+        while (self.path.parent / "hold").exists() and time.monotonic() < end:
             time.sleep(0.02)
         texts = [f"text {n} is {('bad', 'good')[n % 2]}" for n in range(40)]
         yield Rows({"review": texts, "sentiment": [("neg", "pos")[n % 2] for n in range(40)]}, list(range(1, 41)))
@@ -78,11 +79,11 @@ def test_the_second_waits_and_reuses(held: Callable[..., Any], tiny: Any, tmp_pa
 
 
 def test_the_second_does_not_wait_if_told_so(
-    held: Callable[..., Any], tiny: Any, hft_here: Callable[..., Any], refused: Callable[..., None]
+    held: Callable[..., Any], tiny: Any, hft: Callable[..., Any], refused: Callable[..., None]
 ) -> None:
     first = held()
     wait_for(tiny.folder / "begun", first)
-    outcome = hft_here("run", tiny.folder / "recipe.yaml", "--plugin", tiny.folder / "slow.py", "--no-wait")
+    outcome = hft("run", tiny.folder / "recipe.yaml", "--plugin", tiny.folder / "slow.py", "--no-wait")
     refused(outcome, "locked", ".lock: another hft process is computing this; wait for it, or leave out --no-wait")
     (tiny.folder / "hold").unlink()
     _, err = first.communicate(timeout=120)
@@ -102,7 +103,7 @@ def test_a_killed_process_leaves_no_lock(held: Callable[..., Any], tiny: Any, tm
 
 
 def test_asked_to_stop_it_exits_with_75_and_goes_on_later(
-    tiny: Any, start: Callable[..., Any], hft_here: Callable[..., Any], tmp_path: Path
+    tiny: Any, start: Callable[..., Any], hft: Callable[..., Any], tmp_path: Path
 ) -> None:
     tiny.recipe["stages"][0] |= {"epochs": 200, "checkpoint_minutes": 0}
     recipe = tiny.write()
@@ -114,4 +115,4 @@ def test_asked_to_stop_it_exits_with_75_and_goes_on_later(
     assert "run the same command to continue" in err
     assert "Traceback" not in err
     assert list((tmp_path / "store" / "work").glob("*/step-*"))
-    assert "continue" in hft_here("plan", recipe).out
+    assert "continue" in hft("plan", recipe).out
