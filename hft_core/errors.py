@@ -6,6 +6,11 @@ the message without a traceback and exits with ``exit_code``; ``hft_core.run`` r
 
 from __future__ import annotations
 
+import errno
+
+DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
+"""What the system says where a disk is full or may not be written."""
+
 
 class HftError(Exception):
     """Base of all errors that hft raises on purpose; itself an internal error (70)."""

@@ -23,7 +23,7 @@ def command(run: Path, kind: str, settings: tuple[str, ...], plugins: tuple[Path
     from hft_core.cli.options import warn_of_broken
     from hft_core.cli.run import finish
     from hft_core.errors import RecipeError
-    from hft_core.pipeline.run import recorded
+    from hft_core.pipeline.folder import recorded
     from hft_core.recipe import load_recipe
     from hft_core.registry import load_registry
 

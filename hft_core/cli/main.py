@@ -6,7 +6,6 @@ else is a defect of ours: its traceback goes to a file, and the exit code is 70.
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
@@ -14,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from hft_core.errors import DiskError, HftError
+from hft_core.errors import DISK_ERRNOS, DiskError, HftError
 
 # Name, and its line in `hft --help`.
 _COMMANDS = {
@@ -94,7 +93,7 @@ def main() -> NoReturn:
     except MemoryError:
         _fail("out of memory; use a smaller batch (micro_batch) or a bigger machine", 6)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if error.errno in DISK_ERRNOS:
             _fail(f"{error.filename or 'the disk'}: {error.strerror}; free some space", DiskError.exit_code)
         _defect(error)
     except Exception as error:

@@ -16,9 +16,10 @@ def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...],
     """Show the steps of RECIPE: which are in the store already, which would run, and what changed since the last run."""
     loaded, registry = load(recipe, overrides, plugins)
 
+    from hft_core.pipeline.folder import recorded
     from hft_core.pipeline.nodes import difference
     from hft_core.pipeline.plan import build_plan
-    from hft_core.pipeline.run import recorded, store_of
+    from hft_core.pipeline.run import store_of
 
     plan = build_plan(loaded, registry)
     store = store_of(loaded.folder)

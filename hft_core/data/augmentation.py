@@ -47,7 +47,7 @@ def _one_variant(batch: Columns, augmenter: Augmenter, roles: Roles, key: int) -
             _allowed(found, row_spans)
             for found, row_spans in zip(augmenter.edits(texts, spans, random), spans, strict=True)
         ]
-        columns = edited(columns, name, edits, roles if position == 0 else None)
+        columns = edited(columns, name, edits, roles if position == 0 else None, augmenter)
         changed |= {index for index, found in enumerate(edits) if found and columns[name][index].strip()}
     return columns, sorted(changed)
 

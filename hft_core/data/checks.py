@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hft_core.components import Roles, Task
 from hft_core.data.splitting import text_key
-from hft_core.data.table import read_table
+from hft_core.data.table import read_all, read_table
+
+if TYPE_CHECKING:
+    from hft_core.data.prepare import Prepared
 
 Check = dict[str, Any]
 """{severity: ok | info | warning | error, title, detail}"""
@@ -33,6 +36,26 @@ def check_splits(files: Mapping[str, Path], task: Task, roles: Roles) -> list[Ch
         texts[split] = keys
     checks = _leakage(texts) + _repeats(texts) + _conflicts(targets)
     return checks + (_balance(balance) if task.classes else [])
+
+
+def check_corpus(name: str, corpus: Prepared, task: Prepared) -> list[Check]:
+    """Say how many texts of a held-out split stand in unlabelled text too: a model may learn them there."""
+    known = {
+        text_key(columns, corpus.roles, index)
+        for columns in read_table(corpus.file("text"))
+        for index in range(len(columns[corpus.roles.text[0]]))
+    }
+    checks: list[Check] = []
+    for split in ("validation", "test"):
+        columns = read_all(task.file(split))
+        total = len(columns.get(task.roles.text[0], []))
+        rows = sum(text_key(columns, task.roles, index) in known for index in range(total))
+        if rows:
+            severity = "error" if rows > 0.01 * total else "warning"
+            title = f"Leakage: {rows} of {total} {split} texts stand in {name} too"
+            detail = "Their labels do not, but their figures may still flatter the model. Remove these texts."
+            checks.append({"severity": severity, "title": title, "detail": detail})
+    return checks
 
 
 def _leakage(texts: Mapping[str, Counter[int]]) -> list[Check]:

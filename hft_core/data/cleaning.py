@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hft_core.components import Cleaner, Columns, Roles, RowFilter, TextCleaner
+from hft_core.components import Cleaner, Columns, Component, Roles, RowFilter, TextCleaner
 from hft_core.data.ledger import Ledger
 from hft_core.data.table import read_table, write_table
+from hft_core.errors import PluginError
 from hft_core.runtime.edits import Edit, OffsetMap, apply
 
 
@@ -23,7 +24,7 @@ def clean_texts(
             for position, name in enumerate(roles.text):
                 edits = cleaner.edits(columns[name])
                 rows = touched.setdefault(cleaner.type_name(), set())
-                columns = edited(columns, name, edits, roles if position == 0 else None)
+                columns = edited(columns, name, edits, roles if position == 0 else None, cleaner)
                 rows.update(index for index, found in enumerate(edits) if found)
                 for index in list(rows)[:3]:
                     ledger.example(cleaner.type_name(), str(batch[name][index]), columns[name][index])
@@ -35,9 +36,26 @@ def clean_texts(
             yield columns
 
 
-def edited(columns: Columns, name: str, edits: Sequence[Sequence[Edit]], roles: Roles | None) -> Columns:
-    """Apply each row's edits to one text column; with `roles`, carry the span columns along."""
+def edited(
+    columns: Columns, name: str, edits: Sequence[Sequence[Edit]], roles: Roles | None, author: Component
+) -> Columns:
+    """Apply each row's edits to one text column; with `roles`, carry the span columns along.
+
+    Raises PluginError, naming the component that made them, for edits that overlap or leave the text.
+    """
     texts = columns[name]
+    try:
+        return _edited(columns, name, texts, edits, roles)
+    except (ValueError, TypeError, IndexError) as error:
+        raise PluginError(
+            f"{author.kind} {author.type_name()!r} gave edits that do not fit: {error}; it must give one list of edits "
+            f"per text ({len(texts)} texts, {len(edits)} lists)"
+        ) from error
+
+
+def _edited(
+    columns: Columns, name: str, texts: list[str], edits: Sequence[Sequence[Edit]], roles: Roles | None
+) -> Columns:
     changed = {index for index, found in enumerate(edits) if found}
     result = dict(columns)
     result[name] = [apply(text, edits[index]) if index in changed else text for index, text in enumerate(texts)]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from pathlib import Path
 
-from hft_core.errors import DiskError
+from hft_core.errors import DISK_ERRNOS, DiskError
 from hft_core.pipeline.nodes import Node
 from hft_core.pipeline.progress import Progress
 from hft_core.pipeline.steps.common import Process
 from hft_core.store.store import Store
 from hft_core.training.stopping import watch
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
 
 def execute(nodes: Sequence[Node], store: Store, progress: Progress, wait: bool = True) -> dict[str, Path]:
@@ -43,7 +40,7 @@ def _made(node: Node, store: Store, folders: dict[str, Path], process: Process, 
             progress.done()
             return folder
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_ERRNOS:
             raise DiskError(
                 f"{node.name}: the store {store.root} cannot be written ({error.strerror}: {error.filename or store.root}). "
                 "Free some space (hft gc) or choose another place with HFT_STORE; what is finished is kept"

@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hft_core.components import Component, Exporter, Metric, Objective, RowFilter
+from hft_core.components import Component, Exporter, Metric, RowFilter
 from hft_core.errors import PluginError
 from hft_core.pipeline.nodes import Node, make_node
 from hft_core.pipeline.steps.evidence import baselines_step, evaluate_step
 from hft_core.pipeline.steps.export import export_step
 from hft_core.pipeline.steps.prepare import encode_step, prepare_task_step, prepare_text_step, preprocessor_step
 from hft_core.pipeline.steps.stage import StageStep, head_name
-from hft_core.recipe.check import stage_name
+from hft_core.recipe.check import source_names, stage_name
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.metrics import resolve_metrics, task_metrics, text_metrics
 from hft_core.recipe.model import SPLITS, Recipe, Stage
@@ -255,11 +255,6 @@ class _Builder:
 def encodes_of(encodes: Sequence[Sequence[Node]]) -> list[Node]:
     """All encode nodes in one list."""
     return [node for nodes in encodes for node in nodes]
-
-
-def source_names(objective: Objective) -> list[str]:
-    """The data sources of an objective."""
-    return [objective.data] if isinstance(objective.data, str) else list(objective.data)
 
 
 def stage_identity(stage: Stage) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hft_core.components import Metric
+from hft_core.data.checks import check_corpus
 from hft_core.data.prepare import Prepared
 from hft_core.evidence import evaluation
 from hft_core.pipeline.nodes import Node
@@ -171,6 +172,9 @@ def _unknown_rates(plan: Plan, folders: Mapping[str, Path]) -> dict[str, float]:
 
 def _checks(plan: Plan, folders: Mapping[str, Path], prepared: Prepared | None) -> tuple[list[Any], list[str]]:
     checks = list(prepared.checks) if prepared else []
+    if prepared:
+        for name, node in plan.texts.items():
+            checks += check_corpus(name, Prepared.load(folders[node.name]), prepared)
     for name, rate in _unknown_rates(plan, folders).items():
         severity = "warning" if rate > 0.05 else "ok"
         advice = "Choose a model of this language, or train a tokenizer." if rate > 0.05 else "Under 5 % is fine."

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -28,6 +29,33 @@ def register(store: Store, run: Path, keys: Iterable[str]) -> None:
     temporary.rename(refs / f"{digest_json(str(run.absolute()))}.json")
 
 
+@contextmanager
+def in_use(store: Store, keys: Iterable[str]) -> Iterator[None]:
+    """Keep outputs from removal while a run that has no folder yet uses them; a killed run's note does not count."""
+    name = f"active-{os.getpid()}-{uuid4().hex[:8]}"
+    note = store.root / "active" / f"{name}.json"
+    with store.lock(name, lambda text: None):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(sorted(keys)), encoding="utf-8")
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+    (store.root / "locks" / f"{name}.lock").unlink(missing_ok=True)
+
+
+def _active(store: Store) -> set[str]:
+    """Keys that running processes use; the notes of dead ones are removed."""
+    keys: set[str] = set()
+    for note in (store.root / "active").glob("*.json"):
+        with _unlocked(store, note.stem) as free:
+            if free:
+                note.unlink(missing_ok=True)
+            else:
+                keys.update(json.loads(note.read_text("utf-8")))
+    return keys
+
+
 @dataclass(frozen=True)
 class Removal:
     """One thing that gc may remove."""
@@ -39,7 +67,7 @@ class Removal:
 
 def removable(store: Store) -> list[Removal]:
     """List outputs and leftovers that no existing run folder needs; nothing that is locked right now."""
-    needed: set[str] = set()
+    needed = _active(store)
     for _, content in _notes(store):
         if (Path(content["run"]) / "run.json").is_file():
             needed.update(content["keys"])

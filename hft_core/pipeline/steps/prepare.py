@@ -22,10 +22,11 @@ def prepare_task_step(
     prepare_task(recipe.task, sources, recipe.data.split, prepare.clean, prepare.augment, recipe.seed, out)
     content = read_json(out / "prepared.json")
     for name, ledger in content["ledger"].items():
+        moved = f", set aside for other splits {ledger['moved']}" if ledger["moved"] else ""
         made = f", made {sum(ledger['made'].values())}" if ledger["made"] else ""
         process.say(
             f"{name}: read {ledger['read']}, kept {ledger['kept']}, quarantined {sum(ledger['quarantined'].values())}, "
-            f"dropped {sum(ledger['dropped'].values())}{made}"
+            f"dropped {sum(ledger['dropped'].values())}{moved}{made}"
         )
     for check in content["checks"]:
         if check["severity"] in ("warning", "error"):

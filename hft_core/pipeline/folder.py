@@ -1,0 +1,118 @@
+"""The run folder: written aside, put into place whole; an earlier, different run is kept beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hft_core.errors import DamagedError, DiskError
+from hft_core.pipeline.plan import Plan
+from hft_core.pipeline.report import write_report
+from hft_core.recipe.load import LoadedRecipe
+from hft_core.registry import Registry
+from hft_core.store.gc import register
+from hft_core.store.hashing import digest_json
+from hft_core.store.store import Store, link_tree
+
+
+def require_writable(target: Path) -> None:
+    """Find out before hours of work whether the run folder can be written."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        probe = target.parent / f".{target.name}.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise DiskError(f"{target} cannot be written: {error.strerror}; choose another place with --out") from error
+    if target.exists() and not target.is_dir():
+        raise DiskError(f"{target} is a file; choose another place with --out")
+    if target.is_dir() and any(target.iterdir()) and not (target / "run.json").is_file():
+        raise DiskError(f"{target} is not empty and no run folder; choose another place with --out")
+
+
+def write_run(
+    loaded: LoadedRecipe, registry: Registry, plan: Plan, store: Store, folders: Mapping[str, Path], target: Path,
+    say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Write the run folder aside and put it into place; an earlier, different run there is kept as NAME.1, NAME.2, …"""
+    keys = {node.key for node in plan.nodes}
+    aside = target.parent / f".{target.name}.new-{os.getpid()}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        _write_quarantine(plan, folders, aside / "quarantine.jsonl")
+        shipped = write_report(loaded, registry, plan, folders, aside, target)
+        final = plan.stages[shipped][-1]
+        link_tree(folders[final.name] / "model", aside / "model")
+        for index, node in enumerate(plan.exports):
+            link_tree(
+                folders[node.name] / "files", aside / ("bundle" if index == 0 else node.name.replace("export ", ""))
+            )
+        note = {
+            "format": 1,
+            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "store": str(store.root),
+            "folder": str(loaded.folder),
+            "recipe": loaded.raw,
+            "plugins": [
+                {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version}
+                for plugin in registry.plugins
+                if not plugin.problem
+            ],
+            "nodes": {node.name: {"key": node.key, "parts": node.parts} for node in plan.nodes},
+        }
+        (aside / "run.json").write_text(json.dumps(note, ensure_ascii=False, indent=1), encoding="utf-8")
+        with store.lock(digest_json(str(target.absolute())), say):  # two runs may end at the same moment
+            before = recorded(target)
+            if before and not {node["key"] for node in before["nodes"].values()} <= keys:
+                _move_aside(target, store)
+            _replace(target, aside)
+            register(store, target, keys)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_quarantine(plan: Plan, folders: Mapping[str, Path], target: Path) -> None:
+    """Put the refused records of all sources into one file."""
+    with target.open("w", encoding="utf-8") as stream:
+        for node in (plan.prepare, *plan.texts.values()):
+            if node is not None:
+                stream.write((folders[node.name] / "quarantine.jsonl").read_text("utf-8"))
+
+
+def _replace(target: Path, new: Path) -> None:
+    """Put the new run folder in the place of the same run's old one; what a user has added there stays."""
+    old = target.with_name(f".{target.name}.old-{os.getpid()}")
+    if target.is_dir():
+        target.rename(old)
+    new.rename(target)
+    if old.is_dir():
+        for item in old.iterdir():
+            if not (target / item.name).exists():
+                item.rename(target / item.name)
+        shutil.rmtree(old)
+
+
+def _move_aside(target: Path, store: Store) -> None:
+    number = 1
+    while (older := target.with_name(f"{target.name}.{number}")).exists():
+        number += 1
+    target.rename(older)
+    note = json.loads((older / "run.json").read_text("utf-8"))
+    register(store, older, [node["key"] for node in note["nodes"].values()])
+
+
+def recorded(folder: Path) -> dict[str, Any]:
+    """What a run folder remembers of its recipe and nodes; empty where there is none."""
+    try:
+        note: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DamagedError(f"{folder / 'run.json'} is damaged: {error}; run the recipe again") from error
+    return note
