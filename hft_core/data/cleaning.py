@@ -45,6 +45,8 @@ def edited(
     """
     texts = columns[name]
     try:
+        if len(edits) != len(texts):
+            raise ValueError("another number of lists than of texts")
         return _edited(columns, name, texts, edits, roles)
     except (ValueError, TypeError, IndexError) as error:
         raise PluginError(

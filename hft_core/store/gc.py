@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from hft_core.errors import DamagedError
+from hft_core.errors import DamagedError, DiskError
 from hft_core.store.hashing import digest_json
 from hft_core.store.store import Store
 
@@ -35,8 +35,13 @@ def in_use(store: Store, keys: Iterable[str]) -> Iterator[None]:
     name = f"active-{os.getpid()}-{uuid4().hex[:8]}"
     note = store.root / "active" / f"{name}.json"
     with store.lock(name, lambda text: None):
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(sorted(keys)), encoding="utf-8")
+        try:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(json.dumps(sorted(keys)), encoding="utf-8")
+        except OSError as error:
+            raise DiskError(
+                f"the store {store.root} cannot be written: {error.strerror}. Choose another place with HFT_STORE"
+            ) from error
         try:
             yield
         finally:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytest
 
-from hft_core import Augmenter, Columns, DataError, Edit, Roles, RowFilter, TextCleaner
+from hft_core import Augmenter, Columns, DataError, Edit, PluginError, Roles, RowFilter, TextCleaner
 from hft_core.data.augmentation import with_variants
 from hft_core.data.cleaning import clean_texts, edited
 from hft_core.data.ledger import Ledger
@@ -216,7 +216,16 @@ def test_an_edit_that_touches_a_protected_span_is_refused() -> None:
 def test_an_insertion_shifts_what_follows() -> None:
     roles = Roles(text=("text",), spans=("tags",))
     columns: Columns = {"text": ["ab cd"], "tags": [[[3, 5]]]}
-    assert edited(columns, "text", [[Edit(0, 0, ">>> ")]], roles) == {"text": [">>> ab cd"], "tags": [[[7, 9]]]}
+    swap = RandomSwap(type="random-swap", rate=0.4)
+    made = edited(columns, "text", [[Edit(0, 0, ">>> ")]], roles, swap)
+    assert made == {"text": [">>> ab cd"], "tags": [[[7, 9]]]}
+
+
+@pytest.mark.parametrize("edits", [[[Edit(0, 9, "x")]], [[Edit(0, 2, "a"), Edit(1, 3, "b")]], []])
+def test_edits_that_do_not_fit_name_who_made_them(edits: list[list[Edit]]) -> None:
+    swap = RandomSwap(type="random-swap", rate=0.4)
+    with pytest.raises(PluginError, match="augmenter 'random-swap' gave edits that do not fit"):
+        edited({"text": ["ab cd"]}, "text", edits, None, swap)
 
 
 def test_a_variant_is_a_function_of_seed_and_row_only() -> None:
