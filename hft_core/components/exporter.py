@@ -54,6 +54,9 @@ class Section:
     svg: str = ""
     data: dict[str, Any] = field(default_factory=dict)
     """The same for machines; lands in report.json."""
+    refused: Sequence[str] = ()
+    """Variants that were not written because they do not behave like the model, one sentence each; the run keeps all
+    else and ends with exit code 9."""
 
 
 class Exporter(Component):
