@@ -9,7 +9,7 @@ import click
 
 @click.command("gc")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True), default=Path())
-@click.option("--work", is_flag=True, help="Also checkpoints of unfinished runs.")
+@click.option("--work", is_flag=True, help="Also what interrupted runs have finished, and their checkpoints.")
 @click.option("--yes", is_flag=True, help="Remove; without it the list is only shown.")
 def command(folder: Path, work: bool, yes: bool) -> None:
     """Show, and with --yes remove, what no run folder refers to, in the store of FOLDER (or HFT_STORE)."""
@@ -17,7 +17,7 @@ def command(folder: Path, work: bool, yes: bool) -> None:
     from hft_core.store.gc import collect, removable
 
     store = store_of(folder.absolute())
-    found = collect(store, work) if yes else [r for r in removable(store) if work or r.folder.parent.name != "work"]
+    found = collect(store, work) if yes else removable(store, work)
     for item in found:
         click.echo(f"{item.bytes / 1e6:>10.1f} MB  {item.folder.parent.name}/{item.folder.name[:12]}…  {item.reason}")
     total = sum(item.bytes for item in found) / 1e6

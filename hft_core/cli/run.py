@@ -25,12 +25,12 @@ def command(
     finish(loaded, registry, out, not no_wait)
 
 
-def finish(loaded, registry, out: Path | None, wait: bool) -> None:  # type: ignore[no-untyped-def]  # types would import pydantic early
+def finish(loaded, registry, out: Path | None, wait: bool, store=None) -> None:  # type: ignore[no-untyped-def]  # types would import pydantic early
     """Carry out a loaded recipe on the terminal, and say where things are and what to type next."""
     from hft_core.pipeline.progress import for_terminal
     from hft_core.pipeline.run import carry_out
 
-    run = carry_out(loaded, registry, out, for_terminal(), wait)
+    run = carry_out(loaded, registry, out, for_terminal(), wait, store)
     summary(run.folder)
 
 

@@ -115,9 +115,13 @@ def _identity(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return {name: _identity(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Path):
-        return digest_path(value)
+        return {"content": digest_path(value), "suffixes": value.suffixes}  # a reader may go by the ending
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(_identity, value))  # the order of a set differs from process to process
     if isinstance(value, (list, tuple)):
         return [_identity(item) for item in value]
     if isinstance(value, dict):
-        return {key: _identity(item) for key, item in value.items()}
-    return value
+        return {str(key): _identity(item) for key, item in value.items()}
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise TypeError(f"a setting of type {type(value).__name__} has no place in a key: {value!r}")

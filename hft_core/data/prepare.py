@@ -45,13 +45,9 @@ class Prepared:
         """The Arrow file of a split, cleaned."""
         return self.folder / f"{split}.arrow"
 
-    def raw(self, split: str) -> Columns:
-        """The rows of a held-out split as they were read."""
-        return read_all(self.folder / f"raw-{split}.arrow")
-
-    def rows(self, split: str) -> int:
-        """Number of rows of a split, variants included."""
-        return count_rows(self.file(split))
+    def raw_validation(self) -> Columns:
+        """The validation rows as they were read."""
+        return read_all(self.folder / "raw-validation.arrow")
 
 
 def prepare_task(
@@ -68,10 +64,13 @@ def prepare_task(
     quarantine = Quarantine(out / "quarantine.jsonl")
     task = task.bind(sample_of(sources["train"]))
     roles = task.roles()
+    columns = list(dict.fromkeys((*roles.text, *roles.target, *roles.spans)))
     for name in ledgers:
         reader = sources[name]
         _require_columns(reader, name, roles)
-        write_table(out / f"raw-{name}.arrow", read_source(reader, name, ledgers[name], quarantine, task.refusals))
+        write_table(
+            out / f"raw-{name}.arrow", read_source(reader, name, ledgers[name], quarantine, columns, task.refusals)
+        )
     quarantine.close()
     _split(out, task, roles, ledgers, split)
 
@@ -89,7 +88,9 @@ def prepare_task(
         if name != "train":
             _check_targets(task, out / f"{name}.arrow", name, facts)
     _augment(out / "train.arrow", augmenters, roles, seed, ledgers["train"])
-    raw["train"].unlink()
+    for name in raw:
+        if name != "validation":  # whose rows an exporter compares with, as a user would give them
+            raw[name].unlink()
     validation = count_rows(out / "validation.arrow")
     if validation < _SMALL_VALIDATION:
         checks.append(
@@ -114,12 +115,12 @@ def prepare_text(reader: Reader, name: str, column: str | None, cleaners: Sequen
     ledger = Ledger()
     quarantine = Quarantine(out / "quarantine.jsonl")
     sample = sample_of(reader)
-    texts = [key for key, values in sample.items() if all(isinstance(value, str) for value in values[:100])]
+    texts = [key for key, values in sample.items() if all(isinstance(value, str | None) for value in values[:100])]
     if not texts:
         raise DataError(f"data.{name}: no column holds text; it has {', '.join(sample)}")
-    chosen = column if column in sample else max(texts, key=lambda key: sum(map(len, sample[key])))
+    chosen = column if column in texts else max(texts, key=lambda key: sum(len(value or "") for value in sample[key]))
     roles = Roles(text=(str(chosen),))
-    raw = read_source(reader, name, ledger, quarantine, lambda columns: _empty(columns, roles))
+    raw = read_source(reader, name, ledger, quarantine, roles.text, lambda columns: _empty(columns, roles))
     write_table(out / f"{name}.arrow", _as_originals(clean_texts(raw, cleaners, roles, ledger, drop_empty=True)))
     quarantine.close()
     filter_rows(out / f"{name}.arrow", cleaners, roles, ledger)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from hft_core.components import Columns, Reader, Refusal
 from hft_core.data.ledger import Ledger, Quarantine
-from hft_core.data.table import ROW
+from hft_core.data.table import ROW, VARIANT
 from hft_core.errors import DataError
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -20,12 +20,15 @@ def read_source(
     name: str,
     ledger: Ledger,
     quarantine: Quarantine,
+    wanted: Collection[str],
     refusals: Callable[[Columns], list[str | None]] | None = None,
 ) -> Iterator[Columns]:
-    """Yield the rows of a source with their numbers; `refusals` says per row why it cannot be used.
+    """Yield the `wanted` columns of a source's rows, and each row's line; `refusals` says why a row cannot be used.
 
-    Raises DataError where no row is left.
+    Raises DataError where no row is left, or where a column has a name that hft needs for itself.
     """
+    if taken := {ROW, VARIANT} & set(wanted):
+        raise DataError(f"data.{name}: a column is called {taken.pop()!r}, which hft uses itself; rename it")
     file = str(getattr(reader, "path", reader.type_name()))
     for item in reader.read():
         if isinstance(item, Refusal):
@@ -34,8 +37,8 @@ def read_source(
             quarantine.add(Path(file).name, item.place, reader.type_name(), item.reason, item.detail, item.raw)
             continue
         count = len(item.places)
-        columns = {column: [_sound(value) for value in values] for column, values in item.columns.items()}
-        columns[ROW] = list(range(ledger.read, ledger.read + count))
+        columns = {name: [_sound(value) for value in item.columns[name]] for name in wanted}
+        columns[ROW] = list(item.places)
         ledger.read += count
         reasons = refusals(columns) if refusals else [None] * count
         for index, reason in enumerate(reasons):

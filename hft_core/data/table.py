@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW = "_row"
-"""Column with a row's number in its source, counted from 0; variants keep their parent's."""
+"""Column with the line (or record number, from 1) that a row stands in; variants keep their parent's."""
 VARIANT = "_variant"
 """Column with 0 for an original row, 1… for augmented ones."""
 BATCH = 4096
@@ -71,7 +71,7 @@ def _array(values: list[Any]) -> pa.Array:
 
     try:
         array = pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # values of several types: their text
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # values of several types: their text
         array = pa.array([None if value is None else str(value) for value in values])
     return array.cast(pa.string()) if pa.types.is_null(array.type) else array
 
@@ -83,7 +83,7 @@ def _cast(values: list[Any] | None, kind: pa.DataType, name: str) -> pa.Array:
         raise DataError(f"the column {name!r} is missing in a later part of the data")
     try:
         return pa.array(values, kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         pass
     if pa.types.is_string(kind):
         return pa.array([None if value is None else str(value) for value in values])

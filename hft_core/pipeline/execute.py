@@ -31,7 +31,7 @@ def execute(nodes: Sequence[Node], store: Store, progress: Progress, wait: bool 
 def _made(node: Node, store: Store, folders: dict[str, Path], process: Process, progress: Progress, wait: bool) -> Path:
     """The node's folder, from the store or made now, while holding its lock."""
     try:
-        with store.lock(node.key, progress.say, wait):
+        with store.lock(node.key, progress.say, wait, lambda: process.stop.asked):
             if store.sound(node.key):
                 progress.reused()
                 return store.folder(node.key)
@@ -40,9 +40,14 @@ def _made(node: Node, store: Store, folders: dict[str, Path], process: Process, 
             progress.done()
             return folder
     except OSError as error:
-        if error.errno in DISK_ERRNOS:
+        if error.errno in DISK_ERRNOS and _ours(error, store):
             raise DiskError(
                 f"{node.name}: the store {store.root} cannot be written ({error.strerror}: {error.filename or store.root}). "
                 "Free some space (hft gc) or choose another place with HFT_STORE; what is finished is kept"
             ) from error
         raise
+
+
+def _ours(error: OSError, store: Store) -> bool:
+    """Whether it is the store that cannot be written, and not, say, a data file that cannot be read."""
+    return error.filename is None or store.root in Path(str(error.filename)).parents

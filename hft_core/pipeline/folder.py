@@ -49,9 +49,11 @@ def write_run(
         shipped = write_report(loaded, registry, plan, folders, aside, target)
         final = plan.stages[shipped][-1]
         link_tree(folders[final.name] / "model", aside / "model")
-        for index, node in enumerate(plan.exports):
+        bundles = [node.name for node in plan.exports if (folders[node.name] / "files" / "bundle.json").is_file()]
+        for node in plan.exports:
             link_tree(
-                folders[node.name] / "files", aside / ("bundle" if index == 0 else node.name.replace("export ", ""))
+                folders[node.name] / "files",
+                aside / ("bundle" if node.name in bundles[:1] else node.name.replace("export ", "")),
             )
         note = {
             "format": 1,

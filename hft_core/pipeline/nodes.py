@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,21 +19,27 @@ from hft_core.store.hashing import digest_json, digest_source
 
 _ENGINE = Path(hft_core.__file__).parent
 
-_STEP = ("pipeline/steps/common.py", "runtime", "components")
+_STEP = ("pipeline/steps/common.py", "data/prepare.py", "data/table.py", "recipe/metrics.py", "runtime", "components")
 _EVIDENCE = ("pipeline/steps/evidence.py", "evidence", "training/inference.py")
 
 # Engine modules and packages whose change makes a kind of node run again.
 _RUNS = {
-    "prepare": ((*_STEP, "pipeline/steps/prepare.py", "data"), ("numpy", "pyarrow")),
-    "preprocessor": ((*_STEP, "pipeline/steps/prepare.py", "data/table.py"), ("tokenizers",)),
+    "prepare": ((*_STEP, "pipeline/steps/prepare.py", "data"), ("python", "numpy", "pyarrow")),
+    "preprocessor": ((*_STEP, "pipeline/steps/prepare.py"), ("tokenizers",)),
     "encode": (
-        (*_STEP, "pipeline/steps/prepare.py", "training/encoding.py", "data/table.py"),
+        (*_STEP, "pipeline/steps/prepare.py", "training/encoding.py"),
         ("numpy", "tokenizers"),
     ),
-    "stage": ((*_STEP, "pipeline/steps/stage.py", "training"), ("numpy", "torch", "transformers", "accelerate")),
-    "baselines": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "scikit-learn")),
-    "evaluate": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers")),
-    "export": ((*_STEP, "pipeline/steps/export.py"), ("numpy", "torch", "transformers", "onnxruntime", "onnx")),
+    "stage": (
+        (*_STEP, "pipeline/steps/stage.py", "training"),
+        ("numpy", "torch", "transformers", "accelerate", "tokenizers"),
+    ),
+    "baselines": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers", "scikit-learn")),
+    "evaluate": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers")),
+    "export": (
+        (*_STEP, "pipeline/steps/export.py", "evidence/evaluation.py"),
+        ("numpy", "torch", "transformers", "tokenizers", "onnxruntime", "onnx", "onnxscript"),
+    ),
 }
 
 
@@ -71,7 +78,7 @@ def make_node(
         "inputs": _by_role(inputs),
         "code": {module: _source(_ENGINE / module) for module in modules}
         | {
-            plugin.title: _source(plugin.source)
+            f"{plugin.name} ({plugin.distribution})": _source(plugin.source)
             for plugin in {id(p): p for p in map(registry.plugin_of, map(type, components))}.values()
             if plugin.source
         },
@@ -97,6 +104,8 @@ def _source(path: Path) -> str:
 
 @cache
 def _version(package: str) -> str:
+    if package == "python":
+        return platform.python_version()
     try:
         return version(package)
     except PackageNotFoundError:

@@ -17,7 +17,7 @@ from hft_core.pipeline.steps.prepare import encode_step, prepare_task_step, prep
 from hft_core.pipeline.steps.stage import StageStep, head_name
 from hft_core.recipe.check import source_names, stage_name
 from hft_core.recipe.load import LoadedRecipe
-from hft_core.recipe.metrics import resolve_metrics, task_metrics, text_metrics
+from hft_core.recipe.metrics import best_metric, resolve_metrics, task_metrics, text_metrics
 from hft_core.recipe.model import SPLITS, Recipe, Stage
 from hft_core.registry import Registry
 from hft_core.registry.registry import FILE
@@ -140,7 +140,7 @@ class _Builder:
         components: list[Component] = [objective, *([self.recipe.task] if self.recipe.task else []), self.recipe.model]
         name = f"encode {stage_name(stage, index)}.{objective.name or objective.type_name()}"
         work = partial(encode_step, self.recipe, objective, names)
-        return self._node(name, "encode", settings, components, [*inputs, preprocessor], work)
+        return self._node(name, "encode", settings, components, [*inputs, preprocessor], work, sources=names)
 
     def _source_in(self, name: str) -> str:
         """Which file of its node a source is: a split of the task, or the one text."""
@@ -159,6 +159,7 @@ class _Builder:
             own_seed = self.recipe.seed + (seed if tuned else 0)
             before = chain[-1:]
             metrics = list(self.metrics) if finetune else text_metrics(stage, self.metrics)
+            best = best_metric(self.recipe, self.metrics)  # the others are measured, but change nothing
             # Pre-training on text that the task's rows are no part of does not depend on them.
             of_task = [prepare] if prepare and tuned else []
             settings = {
@@ -167,8 +168,7 @@ class _Builder:
                 "carried": [head_name(objective) for other in stages[:index] for objective in other.objectives],
                 "seed": own_seed,
                 "precision": self.precision,
-                "metrics": [metric.identity() for metric in metrics],
-                "best": self.recipe.evaluate.best if finetune else None,
+                "best": best.identity() if finetune and best else None,
             }
             components: list[Component] = [
                 self.recipe.model, *stage.objectives, stage.optimizer, stage.schedule, *stage.techniques, *metrics,
@@ -225,7 +225,13 @@ class _Builder:
         repairs = [cleaner for cleaner in recipe.prepare.clean if not isinstance(cleaner, RowFilter)]
         self._need_distributions(exporter, [*([recipe.task] if recipe.task else []), *repairs])
         finals = [chain[-1] for chain in chains]
-        settings = {"exporter": exporter.identity(), "name": recipe.name, "best": recipe.evaluate.best}
+        best = best_metric(recipe, self.metrics)
+        settings = {
+            "exporter": exporter.identity(),
+            "name": recipe.name,
+            "best": best.identity() if best else None,
+            "metrics": [metric.identity() for metric in metrics],
+        }
         work = partial(
             export_step,
             recipe,

@@ -40,6 +40,8 @@ def write_report(
     split = "test" if evaluated and (evaluated[0] / "test.json").is_file() else "validation"
     seeds = [recipe.seed + index for index in range(recipe.evaluate.seeds)]
     checks, warnings = _checks(plan, folders, prepared)
+    sections = [section for node in plan.exports if (section := read_json(folders[node.name] / "section.json"))]
+    warnings += [refusal for section in sections for refusal in section["refused"]]
     content: dict[str, Any] = {
         "format": 1,
         "name": recipe.name,
@@ -60,16 +62,21 @@ def write_report(
         "ledger": _ledger(plan, folders, prepared),
         "checks": checks,
         "stages": [_stage(node, folders[node.name]) for node in plan.stages[shipped]],
-        "sections": [section for node in plan.exports if (section := read_json(folders[node.name] / "section.json"))],
-        "warnings": warnings + [f"plugin {p.title} was not loaded: {p.problem}" for p in registry.plugins if p.problem],
+        "sections": [{key: section[key] for key in section if key != "refused"} for section in sections],
+        "warnings": warnings + _not_loaded(registry),
         "environment": _environment(plan),
-        "next": _next(target, bool(plan.exports)),
+        "next": _next(target, bool(plan.exports), bool(plan.evaluations)),
     }
     write_json(out / "report.json", content)
     (out / "report.html").write_text(render(content), encoding="utf-8")  # type: ignore[arg-type]  # the shape of Report
     (out / "README.md").write_text(render_card(content), encoding="utf-8")  # type: ignore[arg-type]  # the shape of Report
     (out / "recipe.yaml").write_text(content["recipe"], encoding="utf-8")
     return shipped
+
+
+def _not_loaded(registry: Registry) -> list[str]:
+    broken = [plugin for plugin in registry.plugins if plugin.problem and not plugin.disabled]
+    return [f"plugin {plugin.title} was not loaded: {plugin.problem}" for plugin in broken]
 
 
 def _metrics(
@@ -163,10 +170,9 @@ def _ledger(plan: Plan, folders: Mapping[str, Path], prepared: Prepared | None) 
 def _unknown_rates(plan: Plan, folders: Mapping[str, Path]) -> dict[str, float]:
     """Share of unknown pieces per source, from the first encoding that read it alone (or with others)."""
     rates: dict[str, float] = {}
-    for node in sorted(plan.encodes, key=lambda node: len(read_json(folders[node.name] / "encoded.json")["sources"])):
-        note = read_json(folders[node.name] / "encoded.json")
-        for name in note["sources"]:
-            rates.setdefault(name, note["unknown_rate"])
+    for node in sorted(plan.encodes, key=lambda node: len(node.details["sources"])):
+        for name in node.details["sources"]:
+            rates.setdefault(name, read_json(folders[node.name] / "encoded.json")["unknown_rate"])
     return rates
 
 
@@ -237,8 +243,10 @@ def _environment(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _next(target: Path, exported: bool) -> list[dict[str, str]]:
+def _next(target: Path, exported: bool, evaluated: bool) -> list[dict[str, str]]:
     shown = _short(target)
+    if not evaluated:
+        return [{"command": f"source: {shown}", "purpose": "as the model's source in a recipe that fine-tunes"}]
     if exported:
         return [
             {"command": f'hft predict {shown}/bundle "…"', "purpose": "predict with the bundle, without torch"},

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hft_core.errors import DISK_ERRNOS, DiskError, HftError, PluginError, RecipeError
+from hft_core.errors import DISK_ERRNOS, DamagedError, DiskError, HftError, PluginError, RecipeError
 from hft_core.pipeline.execute import execute
 from hft_core.pipeline.folder import require_writable, write_run
 from hft_core.pipeline.plan import build_plan
 from hft_core.pipeline.progress import Progress
+from hft_core.pipeline.steps.common import read_json
 from hft_core.recipe.load import LoadedRecipe, load_recipe
 from hft_core.registry import Registry, load_registry
 from hft_core.store.gc import in_use
@@ -100,28 +101,41 @@ def store_of(folder: Path) -> Store:
     return Store(Path(os.environ.get("HFT_STORE") or folder / ".hft").absolute())
 
 
-def carry_out(loaded: LoadedRecipe, registry: Registry, out: Path | None, progress: Progress, wait: bool = True) -> Run:
-    """Execute a loaded recipe and write its run folder."""
+def carry_out(
+    loaded: LoadedRecipe,
+    registry: Registry,
+    out: Path | None,
+    progress: Progress,
+    wait: bool = True,
+    store: Store | None = None,
+) -> Run:
+    """Execute a loaded recipe and write its run folder; `store` defaults to `store_of` the recipe's folder."""
     target = out or loaded.folder / "runs" / loaded.recipe.name
     require_writable(target)
-    plan = build_plan(loaded, registry)
-    store = store_of(loaded.folder)
     try:
+        plan = build_plan(loaded, registry)
+        store = store or store_of(loaded.folder)
         with in_use(store, [node.key for node in plan.nodes]):
             folders = execute(plan.nodes, store, progress, wait)
             write_run(loaded, registry, plan, store, folders, target, progress.say)
-    except OSError as error:
-        if error.errno not in DISK_ERRNOS:
-            raise
-        raise DiskError(f"{target} cannot be written: {error.strerror}; choose another place with --out") from error
     except HftError:
         raise
     except Exception as error:
         if culprit := _culprit(error, registry):
             raise PluginError(culprit) from error
+        if isinstance(error, ModuleNotFoundError):
+            raise PluginError(
+                f'{error}: training needs more than the base; run: pip install "hft-core[train]"'
+            ) from error
+        if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
+            raise DiskError(f"{target} cannot be written: {error.strerror}; choose another place with --out") from error
         raise
     finally:
         progress.close()
+    sections = [read_json(folders[node.name] / "section.json") or {} for node in plan.exports]
+    refused = [text for section in sections for text in section.get("refused", ())]
+    if refused:
+        raise DamagedError("\n".join((*refused, f"everything else is in {target}")))
     return Run(target)
 
 

@@ -29,6 +29,7 @@ def check(loaded: LoadedRecipe) -> None:
         *_sources(recipe),
         *_names(recipe),
         *_metrics(recipe),
+        *_techniques(recipe),
     ]
     if problems:
         raise RecipeError("\n".join(f"{_where(loaded, location)}: {text}" for location, text in problems))
@@ -84,6 +85,19 @@ def input_paths(recipe: Recipe, location: Location) -> Iterator[tuple[Location, 
     for place, value in entries(recipe, location):
         if isinstance(value, Path) and place != ("model", "source"):
             yield place, value
+
+
+def _techniques(recipe: Recipe) -> Iterator[Problem]:
+    for index, stage in enumerate(recipe.stages):
+        known = ["task", *(objective.name or objective.type_name() for objective in stage.objectives)]
+        for position, technique in enumerate(stage.techniques):
+            for name in technique.on or ():
+                if name not in known:
+                    place = ("stages", index, "techniques", position, "on")
+                    yield (
+                        place,
+                        f"the stage has no objective {name!r}{_nearest(name, known)} It has: {', '.join(known)}",
+                    )
 
 
 def _gates(recipe: Recipe, location: Location) -> Iterator[Problem]:

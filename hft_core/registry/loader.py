@@ -74,7 +74,7 @@ def _distribution(point: EntryPoint) -> str:
 
 def _from_file(file: Path) -> Plugin:
     if not file.is_file():
-        raise PluginError(f"--plugin: there is no file {file}")
+        return Plugin(file.stem, FILE, "?", source=file, problem="there is no such file")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
     plugin = Plugin(file.stem, FILE, digest, source=file)
     # The name holds the content, so that an edited file is a new module.

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -31,32 +30,35 @@ def register(store: Store, run: Path, keys: Iterable[str]) -> None:
 
 @contextmanager
 def in_use(store: Store, keys: Iterable[str]) -> Iterator[None]:
-    """Keep outputs from removal while a run that has no folder yet uses them; a killed run's note does not count."""
-    name = f"active-{os.getpid()}-{uuid4().hex[:8]}"
+    """Keep the outputs of a run that has no folder yet from removal.
+
+    The note stays if the run dies or is interrupted, so that it finds what it had finished; it goes when
+    the same run ends well, or by ``hft gc --work``.
+    """
+    wanted = sorted(keys)
+    name = f"{digest_json(wanted)}-{os.getpid()}"
     note = store.root / "active" / f"{name}.json"
     with store.lock(name, lambda text: None):
         try:
             note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(json.dumps(sorted(keys)), encoding="utf-8")
+            note.with_suffix(".new").write_text(json.dumps(wanted), encoding="utf-8")
+            note.with_suffix(".new").rename(note)
         except OSError as error:
             raise DiskError(
                 f"the store {store.root} cannot be written: {error.strerror}. Choose another place with HFT_STORE"
             ) from error
-        try:
-            yield
-        finally:
-            note.unlink(missing_ok=True)
+        yield
+        for other in note.parent.glob(f"{name.partition('-')[0]}-*.json"):  # earlier tries of the same run
+            other.unlink(missing_ok=True)
     (store.root / "locks" / f"{name}.lock").unlink(missing_ok=True)
 
 
-def _active(store: Store) -> set[str]:
-    """Keys that running processes use; the notes of dead ones are removed."""
+def _in_use(store: Store, unfinished: bool) -> set[str]:
+    """Keys that runs without a folder need: those of living processes and, if `unfinished`, of interrupted runs."""
     keys: set[str] = set()
     for note in (store.root / "active").glob("*.json"):
         with _unlocked(store, note.stem) as free:
-            if free:
-                note.unlink(missing_ok=True)
-            else:
+            if not free or unfinished:
                 keys.update(json.loads(note.read_text("utf-8")))
     return keys
 
@@ -70,9 +72,12 @@ class Removal:
     reason: str
 
 
-def removable(store: Store) -> list[Removal]:
-    """List outputs and leftovers that no existing run folder needs; nothing that is locked right now."""
-    needed = _active(store)
+def removable(store: Store, work: bool = False) -> list[Removal]:
+    """List outputs and leftovers that no existing run folder needs; nothing that is locked right now.
+
+    What an interrupted run had finished, and its checkpoints, are listed only with `work`.
+    """
+    needed = _in_use(store, unfinished=not work)
     for _, content in _notes(store):
         if (Path(content["run"]) / "run.json").is_file():
             needed.update(content["keys"])
@@ -83,6 +88,8 @@ def removable(store: Store) -> list[Removal]:
         ("tmp", "left by a killed process"),
         ("damaged", "damaged"),
     ):
+        if place == "work" and not work:
+            continue
         for folder in sorted((store.root / place).glob("*")):
             key = _key(folder)
             if place == "objects" and key in needed:
@@ -96,13 +103,11 @@ def removable(store: Store) -> list[Removal]:
 
 
 def collect(store: Store, work: bool = False) -> list[Removal]:
-    """Remove what `removable` lists; checkpoints of unfinished runs only if `work`."""
+    """Remove what `removable` lists."""
     removed = []
-    for item in removable(store):
-        if item.folder.parent.name == "work" and not work:
-            continue
+    for item in removable(store, work):
         with _unlocked(store, _key(item.folder)) as free:
-            if not free:
+            if not free or _key(item.folder) in _in_use(store, unfinished=not work):  # a run may have begun meanwhile
                 continue
             # First out of sight: what a killed gc leaves must not look like an output.
             dying = store.root / "tmp" / f"{_key(item.folder)}-gc{os.getpid()}"

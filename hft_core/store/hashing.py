@@ -10,7 +10,7 @@ from typing import Any
 
 def digest_json(value: Any) -> str:
     """Hash plain JSON values, 32 hex digits; the order of keys does not matter."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -14,12 +14,12 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from hft_core.errors import DiskError, LockedError
+from hft_core.errors import DiskError, Interrupted, LockedError
 from hft_core.store.hashing import digest_file
 
 MANIFEST = "MANIFEST.json"
@@ -57,8 +57,17 @@ class Store:
         return False
 
     @contextmanager
-    def lock(self, key: str, on_wait: Callable[[str], None], wait: bool = True) -> Iterator[None]:
-        """Hold a key's lock. Where another process holds it: tell `on_wait` once and wait, or raise LockedError."""
+    def lock(
+        self,
+        key: str,
+        on_wait: Callable[[str], None],
+        wait: bool = True,
+        asked_to_stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[None]:
+        """Hold a key's lock. Where another process holds it: tell `on_wait` once and wait, or raise LockedError.
+
+        Raises Interrupted if `asked_to_stop` while waiting.
+        """
         _make(self.root / "locks")
         path = self.root / "locks" / f"{key}.lock"
         lock = FileLock(path)
@@ -70,7 +79,11 @@ class Store:
                     f"{path}: another hft process is computing this; wait for it, or leave out --no-wait"
                 ) from None
             on_wait(f"another hft process is computing this (lock {path.name}); waiting for its result")
-            lock.acquire()
+            while not lock.is_locked:
+                if asked_to_stop():
+                    raise Interrupted("stopped while waiting, as asked; run the same command to continue") from None
+                with suppress(Timeout):
+                    lock.acquire(timeout=0.5)
         try:
             yield
         finally:

@@ -16,9 +16,9 @@ _SOURCE_STRIDE = 1 << 40  # row numbers of several sources must not meet
 
 
 def origin(row: int) -> tuple[int, int]:
-    """Give the position of a row's source among the objective's, and its record number there, counted from 1."""
-    source, record = divmod(row, _SOURCE_STRIDE)
-    return source, record + 1
+    """Give the position of a row's source among the objective's, and the line (or record number, from 1) there."""
+    source, line = divmod(row, _SOURCE_STRIDE)
+    return source, line
 
 
 def encode_files(objective: Objective, files: Sequence[Path], streams: Sequence[Stream]) -> Arrays:

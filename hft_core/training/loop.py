@@ -85,7 +85,19 @@ class Result:
 
 def train(job: Job) -> Result:
     """Train one stage; the result's net has the best weights, in fp32, in evaluation mode."""
-    stage = _Stage(job)
+    try:
+        return _train(_Stage(job), job)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
+            micro = job.stage.micro_batch or job.stage.batch_size
+            raise OutOfMemoryError(
+                f"a step of {micro} rows does not fit into memory; set `micro_batch: {max(1, micro // 2)}` in the stage "
+                "(the update stays the same but for the draws of dropout)"
+            ) from error
+        raise
+
+
+def _train(stage: _Stage, job: Job) -> Result:
     stage.resume()
     if stage.step == 0:
         stage.dry_run()
@@ -142,7 +154,7 @@ class _Stage:
 
     def _new_heads(self) -> tuple[int, list[torch.nn.Parameter]]:
         """Steps in which the heads are trained alone, and their parameters: a new head's gradients would spoil the backbone."""
-        names = [name for name, spec in self.job.heads.items() if name in self.net.new_heads and spec.settle > 0]
+        names = [name for name in self.job.heads if name in self.net.new_heads]
         if not names:
             return 0, []
         shared = {
@@ -232,17 +244,8 @@ class _Stage:
         for technique, state in self.techniques:
             if _applies(technique.on, stream.objective, stream.name):
                 compute = partial(technique.loss, compute, state=state)
-        try:
-            with self.accelerator.autocast():
-                return compute(tensors(batch, self.accelerator.device))
-        except (RuntimeError, MemoryError) as error:
-            if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
-                rows = next(iter(batch.values())).shape
-                raise OutOfMemoryError(
-                    f"objective {stream.name}: a batch of shape {list(rows)} does not fit into memory; "
-                    f"set `micro_batch: {max(1, self.micro // 2)}` in the stage (the update stays the same)"
-                ) from error
-            raise
+        with self.accelerator.autocast():
+            return compute(tensors(batch, self.accelerator.device))
 
     def _freeze_while_settling(self) -> None:
         if not self.settle_steps:
@@ -323,7 +326,11 @@ class _Stage:
                 statistics = [{"nll": total, "tokens": count}]
                 for metric in self.job.metrics:
                     if metric.needs <= stream.objective.gives:
-                        figures |= metric.measure(statistics, [{}], {})
+                        found = metric.measure(statistics, [{}], {})
+                        several = len(self.job.streams) > 1
+                        figures |= {
+                            f"{stream.name} {name}" if several else name: value for name, value in found.items()
+                        }
         return figures
 
     def _validation(self) -> dict[str, float]:
@@ -394,7 +401,9 @@ class _Stage:
             for name, tensor in self._named():
                 tensor.copy_(final[name])
         if self.best is None:
-            self.notes.append("too few held-out rows to choose a best epoch: the last weights are kept")
+            self.notes.append(
+                "no best epoch was chosen (too few held-out rows, or no figure): the last weights are kept"
+            )
         for parameter in self.parameters:
             parameter.requires_grad_(True)
         self._tick()
@@ -425,5 +434,5 @@ def parameter_groups(net: Net) -> list[ParamGroup]:
 
 
 def _applies(on: list[str] | None, objective: Objective, name: str) -> bool:
-    """Whether a technique changes this objective's loss: those it names, or those that train a task."""
-    return objective.needs_task if on is None else name in on
+    """Whether a technique changes this objective's loss: those it names (`task`: the task's), or those that train a task."""
+    return objective.needs_task if on is None else name in on or ("task" in on and objective.needs_task)

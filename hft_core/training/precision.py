@@ -14,7 +14,7 @@ def resolve(precision: str) -> str:
     import torch
 
     if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if _cpu_flags() & set(_FAST_BF16) else "fp32"
 
 

@@ -80,8 +80,8 @@ class LiveStream:
         """Name the first rows of the batch `index`, for error messages."""
         names = [self.objective.data] if isinstance(self.objective.data, str) else self.objective.data
         found = [origin(int(row)) for row in np.asarray(self.arrays["row"])[self.order.batch(index)[1]]]
-        listed = ", ".join(f"{names[source]} {record}" for source, record in found[:8])
-        return f"records {listed}" + (f" and {len(found) - 8} more" if len(found) > 8 else "")
+        listed = ", ".join(f"{names[source]} {line}" for source, line in found[:8])
+        return f"lines {listed}" + (f" and {len(found) - 8} more" if len(found) > 8 else "")
 
     def _pieces(self, entries: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
         if len(entries) <= size:

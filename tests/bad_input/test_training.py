@@ -26,7 +26,7 @@ def test_a_learning_rate_that_explodes(
         "non-finite",
         "step ",
         "nan",
-        "Rows of this step: classification: records train ",
+        "Rows of this step: classification: lines train ",
         "Lower the learning rate",
     )
     assert not (tiny.folder / "runs" / "tiny").exists()

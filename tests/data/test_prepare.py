@@ -137,7 +137,7 @@ def test_the_ledger_adds_up_for_every_split(tmp_path: Path) -> None:
     for split, ledger in prepared.ledger.items():
         lost = sum(ledger["quarantined"].values()) + sum(ledger["dropped"].values()) + ledger["moved"]
         assert ledger["read"] == ledger["kept"] + lost
-        assert prepared.rows(split) == ledger["kept"] + sum(ledger["made"].values())
+        assert count_rows(prepared.file(split)) == ledger["kept"] + sum(ledger["made"].values())
     train = prepared.ledger["train"]
     assert train["read"] == len(rows)
     assert train["quarantined"] == {"empty-text": 3, "empty-label": 2}
@@ -160,7 +160,8 @@ def test_rows_keep_their_number_through_everything(tmp_path: Path) -> None:
     columns = read_all(prepared.file("train"))
     found = list(zip(columns[ROW], columns["text"], columns[VARIANT], strict=True))
     originals = {row: text for row, text, variant in found if not variant}
-    assert originals == {number: text for number, (text, _) in enumerate(rows) if text}
+    # The line in the file: the header is line 1.
+    assert originals == {line: text for line, (text, _) in enumerate(rows, 2) if text}
     for row, text, variant in found:
         if variant:
             assert sorted(text.split()) == sorted(originals[row].split())  # a variant of its parent
@@ -292,7 +293,7 @@ def test_text_cleaners_see_every_split(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, many(100), clean=[Upper(type="upper")], more={"test": test})
     for split in ("train", "validation", "test"):
         assert all(text.isupper() for text in texts(prepared, split))
-    assert not any(text.isupper() for text in prepared.raw("test")["text"])  # what a user would give
+    assert not any(text.isupper() for text in prepared.raw_validation()["text"])  # what a user would give
 
 
 # ---- checks ----

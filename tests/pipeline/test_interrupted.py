@@ -132,5 +132,5 @@ def test_what_is_not_finite_ends_with_exit_5(project: Any) -> None:
     assert process.returncode == 5, errors
     assert "Traceback" not in errors
     assert "step " in errors
-    assert "records train " in errors
+    assert "lines train " in errors
     assert not (project.folder / "runs" / "small").exists()

@@ -32,11 +32,22 @@ def test_outputs_of_a_run_in_progress_stay(tmp_path: Path) -> None:
     assert [item.folder for item in removable(store)] == [used]
 
 
-def test_a_killed_run_keeps_nothing(tmp_path: Path) -> None:
+def test_what_a_killed_run_had_finished_stays_unless_asked(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    made(store, "a" * 32)
+    finished = made(store, "a" * 32)
     killed = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path)], check=False)
     assert killed.returncode == -9
-    assert len(list((tmp_path / "active").iterdir())) == 1
-    assert len(collect(store)) == 1
-    assert not list((tmp_path / "active").iterdir())
+    assert not collect(store)
+    assert finished.is_dir()
+    assert [item.folder for item in collect(store, work=True)] == [finished]
+
+
+def test_the_note_of_earlier_tries_goes_when_the_run_ends_well(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    made(store, "a" * 32)
+    subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path)], check=False)
+    assert len(list((tmp_path / "active").glob("*.json"))) == 1
+    with in_use(store, ["a" * 32]):
+        pass
+    assert not list((tmp_path / "active").glob("*.json"))
+    assert len(removable(store)) == 1

@@ -233,7 +233,7 @@ def test_what_is_not_finite_stops_before_the_step(
     text = str(caught.value)
     own = job.streams[0].rows(2)
     assert "classification" in text
-    assert own.startswith("records train ")
+    assert own.startswith("lines train ")
     assert own in text
     two = train(bert.job((bert.objective("classification"), columns), epochs=0.5))
     assert two.steps == 2
@@ -250,16 +250,16 @@ def test_rows_of_a_second_source_are_named_as_in_their_file(bert: Any, make_rows
     files = []
     for name in ("corpus", "train"):
         files.append(bert.folder / f"{name}.arrow")
-        write_table(files[-1], [make_rows(20) | {ROW: list(range(20)), VARIANT: [0] * 20}])
+        write_table(files[-1], [make_rows(20) | {ROW: list(range(1, 21)), VARIANT: [0] * 20}])
     context = bert.context(objective)
     arrays = encode_files(objective, files, [context, context])
     stream = LiveStream.open(objective, "masked-lm", context, arrays, 64, 0, 0)
-    first, more = stream.rows(0).removeprefix("records ").split(" and ")
+    first, more = stream.rows(0).removeprefix("lines ").split(" and ")
     named = [name.split() for name in first.split(", ")]
     assert len(named) == 8
     assert more == "28 more"  # 36 of 40 rows are trained on
     assert {source for source, _ in named} <= {"corpus", "train"}
-    assert all(1 <= int(record) <= 20 for _, record in named)
+    assert all(1 <= int(line) <= 20 for _, line in named)
 
 
 def test_the_check_before_step_one_names_objective_and_rows(bert: Any, make_rows: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hft_core.components import Exporter, Finished, Metric, TextCleaner
 from hft_core.data.prepare import Prepared
+from hft_core.data.table import ROW, VARIANT
 from hft_core.evidence import evaluation
 from hft_core.pipeline.steps.common import (
     MAIN,
@@ -43,7 +44,7 @@ def export_step(
         model=recipe.model,
         preprocessor=preprocessor,
         cleaners=[cleaner for cleaner in recipe.prepare.clean if isinstance(cleaner, TextCleaner)],
-        validation={name: values for name, values in prepared.raw("validation").items() if not name.startswith("_")},
+        validation={name: values for name, values in prepared.raw_validation().items() if name not in (ROW, VARIANT)},
         metrics=metrics,
         folder=model_folder,
         card={"seed": recipe.seed + shipped, **_test_figures(inputs[evaluations[shipped]])},
@@ -59,6 +60,7 @@ def export_step(
             "table": list(section.table),
             "svg": section.svg,
             "data": section.data,
+            "refused": list(section.refused),
         }
     write_json(out / "section.json", content)
 

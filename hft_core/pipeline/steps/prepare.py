@@ -8,7 +8,7 @@ from typing import Any
 
 from hft_core.components import Model, Objective, Reader, Stream
 from hft_core.data.prepare import Prepared, prepare_task, prepare_text
-from hft_core.data.table import read_table
+from hft_core.data.table import VARIANT, read_table
 from hft_core.pipeline.steps.common import Folders, Process, bound_task, load_preprocessor, read_json, write_json
 from hft_core.recipe.model import SPLITS, Recipe
 
@@ -57,7 +57,7 @@ def _texts(inputs: Folders) -> Any:
             for columns in read_table(prepared.file(split)):
                 for name in prepared.roles.text:
                     for index, text in enumerate(columns[name]):
-                        if columns["_variant"][index] == 0:
+                        if columns[VARIANT][index] == 0:
                             yield text
 
 

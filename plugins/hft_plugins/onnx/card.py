@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hft_core import Finished
@@ -21,11 +21,11 @@ def model_card(run: Finished, precisions: Sequence[str], gates: Sequence[Gate], 
     if labels := run.facts.get("labels"):
         parts.append(f"Labels: {_code(labels[:_SHOWN_LABELS])}{', …' if len(labels) > _SHOWN_LABELS else ''}")
     if run.card:
-        parts += ["## Figures", _items(run.card)]
+        parts += ["## Figures", *_figures(run.card)]
     parts += [
         "## How the export was checked",
         "Against the trained fp32 model; a precision that misses a bound is not written.",
-        _table(gates),
+        _table(("gate", "bound", "measured", "verdict"), [gate.row().values() for gate in gates]),
         "## Use",
         _usage(standalone),
     ]
@@ -52,12 +52,22 @@ def _code(words: Sequence[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
-def _items(card: Mapping[str, Any]) -> str:
-    written = {name: f"{value:.4f}" if isinstance(value, float) else str(value) for name, value in card.items()}
-    return "\n".join(f"- {name}: {value}" for name, value in written.items())
+def _figures(card: Mapping[str, Any]) -> list[str]:
+    """Give single facts as a list, and each set of figures as a table of its headlines: no classes, no cells."""
+    facts = [f"- {name}: {_number(value)}" for name, value in card.items() if not isinstance(value, Mapping)]
+    tables = [
+        _table(("figure", "value"), [(name, _number(value)) for name, value in figures.items() if "[" not in name])
+        for figures in card.values()
+        if isinstance(figures, Mapping)
+    ]
+    return ["\n".join(facts), *tables] if facts else tables
 
 
-def _table(gates: Sequence[Gate]) -> str:
-    lines = ["| gate | bound | measured | verdict |", "|---|---|---|---|"]
-    lines += ["| " + " | ".join(value.replace("|", "\\|") for value in gate.row().values()) + " |" for gate in gates]
-    return "\n".join(lines)
+def _number(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _table(names: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [" | ".join(names), "|".join("---" for _ in names)]
+    lines += [" | ".join(value.replace("|", "\\|") for value in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)

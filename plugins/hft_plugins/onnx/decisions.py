@@ -35,6 +35,11 @@ def sampled(columns: Columns, rows: int = ROWS) -> Columns:
     return {name: [values[index] for index in chosen] for name, values in columns.items()}
 
 
+def advice(precision: str) -> str:
+    """Say what to do about a precision beside fp32 that misses a gate."""
+    return f"take {precision} out of `precisions`, or export another model"
+
+
 def answers(run: Finished, columns: Columns, call: Call) -> list[Prediction]:
     """Give the predictions for raw rows just as a bundle does, with the graphs run by `call`."""
     steps = [(import_module(cleaner.runtime), cleaner.settings()) for cleaner in run.cleaners]
@@ -48,7 +53,7 @@ def decision_gates(
 ) -> list[Gate]:
     """Compare the predictions for `columns`, raw rows, of one precision with the model's own."""
     limits = LIMITS[precision]
-    advice = "" if precision == "fp32" else f"take {precision} out of `precisions`, or export another model"
+    todo = "" if precision == "fp32" else advice(precision)
     ties = [margin(one) < TIE and decision(one) != decision(two) for one, two in zip(reference, found, strict=True)]
     flips = sum(
         decision(one) != decision(two) and not tie for one, two, tie in zip(reference, found, ties, strict=True)
@@ -62,13 +67,13 @@ def decision_gates(
             f"≤ {limits.flips:.0%} of {len(reference)} rows flip",
             f"{flips} flips ({share:.2%}){extra}; largest drift of a number {far:.1e}",
             share <= limits.flips,
-            advice,
+            todo,
         )
     ]
     settled = [one if tie else two for one, two, tie in zip(reference, found, ties, strict=True)]
     truths = run.task.truths(columns, run.facts)
     for metric in run.metrics:
-        gates += _metric_gates(metric, run, precision, truths, reference, settled, limits, advice)
+        gates += _metric_gates(metric, run, precision, truths, reference, settled, limits, todo)
     return gates
 
 
@@ -80,7 +85,7 @@ def _metric_gates(
     reference: list[Prediction],
     found: list[Prediction],
     limits: Limits,
-    advice: str,
+    todo: str,
 ) -> list[Gate]:
     """Compare a metric's headline. A change for the better is one, too, but no reason to refuse 8 bits."""
     before = metric.measure(reference, truths, run.facts)
@@ -89,8 +94,8 @@ def _metric_gates(
     loss = (value - after[name]) * (1 if metric.greater_is_better else -1)
     change = abs(loss) if precision == "fp32" else loss
     bound = f"{value:.4f}, at most {limits.points:g} {'off' if precision == 'fp32' else 'worse'}"
-    return [_gate(f"{name}: {precision}", bound, f"{after[name]:.4f}", change <= limits.points, advice)]
+    return [_gate(f"{name}: {precision}", bound, f"{after[name]:.4f}", change <= limits.points, todo)]
 
 
-def _gate(name: str, bound: str, measured: str, passed: bool, advice: str) -> Gate:
-    return Gate(name, bound, measured, passed, advice) if advice else Gate(name, bound, measured, passed)
+def _gate(name: str, bound: str, measured: str, passed: bool, todo: str) -> Gate:
+    return Gate(name, bound, measured, passed, todo) if todo else Gate(name, bound, measured, passed)

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,24 @@ import onnxruntime  # type: ignore[import-untyped]  # ships no types
 import tokenizers
 import torch
 
-from hft_core import Call, Columns, DataError, Finished, Graph, Net, Prediction, Section
+from hft_core import (
+    Call,
+    Columns,
+    DamagedError,
+    DataError,
+    Finished,
+    Graph,
+    Net,
+    NonFiniteError,
+    Prediction,
+    Section,
+)
 from hft_core.runtime import manifest
 from hft_core.runtime.bundle import DESCRIPTION, GOLDEN
 from hft_core.runtime.session import OnnxCall
 from hft_plugins.onnx import standalone
 from hft_plugins.onnx.card import model_card
-from hft_plugins.onnx.decisions import answers, decision_gates, sampled
+from hft_plugins.onnx.decisions import advice, answers, decision_gates, sampled
 from hft_plugins.onnx.describe import description
 from hft_plugins.onnx.fresh import fresh_gate
 from hft_plugins.onnx.gates import Gate, enforce
@@ -65,15 +77,24 @@ def export(
     wanted = answers(run, rows, reference)
     enforce(gates, decision_gates(run, rows, "fp32", wanted, answers(run, rows, calls["fp32"])))
     files = {"fp32": fp32}
+    refused: list[str] = []
     if "int8" in precisions:
         log("quantising to int8")
         files["int8"] = {name: onnx_folder / f"{name}_int8.onnx" for name in fp32}
         for name, file in files["int8"].items():
             quantize(fp32[name], file)
         calls["int8"] = OnnxCall(files["int8"])
-        enforce(gates, decision_gates(run, rows, "int8", wanted, answers(run, rows, calls["int8"])))
+        made = _variant_gates(run, rows, "int8", wanted, calls["int8"])
+        gates += made
+        if missed := [gate for gate in made if not gate.passed]:
+            refused.append(f"int8 was not written: {missed[0].complaint()}")
+            log(refused[-1])
+            _remove("int8", calls, files)
     if "fp32" not in precisions:
-        _remove(fp32.values(), calls, files)
+        _remove("fp32", calls, files)  # it was only the way to another precision
+    precisions = [precision for precision in precisions if precision in files]
+    if not precisions:
+        raise DamagedError(f"onnx export: {'; '.join(refused)}")
 
     log("writing the bundle")
     run.preprocessor.save(folder)
@@ -96,7 +117,12 @@ def export(
     finish(gates)  # once more, with the last gate in it
     return Section(
         title="ONNX export",
-        text=f"Precisions {', '.join(precisions)}; compared with the trained model on {count} validation rows.",
+        text=" ".join(
+            [
+                f"Precisions {', '.join(precisions)}; compared with the trained model on {count} validation rows.",
+                *(f"{sentence}." for sentence in refused),
+            ]
+        ),
         table=[gate.row() for gate in gates],
         data={
             "precisions": list(precisions),
@@ -104,6 +130,7 @@ def export(
             "bytes": described["bytes"],
             "gates": [gate.row() for gate in gates],
         },
+        refused=refused,
     )
 
 
@@ -113,10 +140,18 @@ def _numbers(graph: Graph, run: Finished, reference: Call, exported: Call) -> li
     return numbers_gates(graph, partial(reference, graph.name), partial(exported, graph.name), vocabulary, longest)
 
 
-def _remove(fp32: Any, calls: dict[str, OnnxCall], files: dict[str, Any]) -> None:
-    """Drop the fp32 graphs, which were only the way to another precision."""
-    del calls["fp32"], files["fp32"]  # closes the sessions: Windows does not delete a mapped file
-    for file in fp32:
+def _variant_gates(run: Finished, rows: Columns, precision: str, wanted: list[Prediction], call: Call) -> list[Gate]:
+    """Give the gates of a precision beside fp32; numbers that are not finite are a gate that it misses."""
+    try:
+        return decision_gates(run, rows, precision, wanted, answers(run, rows, call))
+    except NonFiniteError as error:
+        return [Gate(f"finite: {precision}", "finite numbers", str(error), False, advice(precision))]
+
+
+def _remove(precision: str, calls: dict[str, OnnxCall], files: dict[str, dict[str, Path]]) -> None:
+    """Drop the graphs of a precision."""
+    del calls[precision]  # closes the sessions: Windows does not delete a mapped file
+    for file in files.pop(precision).values():
         file.unlink()
         data_file(file).unlink(missing_ok=True)
 
@@ -139,11 +174,14 @@ def _write_golden(
 
 
 def _plain_classifier(described: dict[str, Any]) -> bool:
-    """Whether the short script can answer: softmax over the labels of one text."""
+    """Whether the short script can answer: softmax over the labels of one text.
+
+    The task's runtime module says with ``PREDICT_PY = True`` that this is all that its `decode` does.
+    """
     graphs = described["graphs"]
     labels = described["task"]["facts"].get("labels")
     return bool(
-        described["task"]["type"] == "text-classification"
+        getattr(import_module(described["task"]["module"]), "PREDICT_PY", False)
         and labels
         and list(graphs) == ["model"]
         and graphs["model"]["outputs"].get("logits") == ["batch", len(labels)]

@@ -36,7 +36,8 @@ class Onnx(Exporter):
     def export(self, net: Net, run: Finished, folder: Path, log: Callable[[str], None]) -> Section:
         """Trace, gate, quantise and gate again, write the bundle, and try it in a fresh process without torch.
 
-        Raises DamagedError, naming gate, bound and measured value, where a precision does not behave like the model.
+        A precision other than fp32 that misses a gate is left out, and stands in the section's `refused`. Raises
+        DamagedError, naming gate, bound and measured value, where fp32 misses one, or nothing would be left.
         """
         from hft_plugins.onnx.export import export
 

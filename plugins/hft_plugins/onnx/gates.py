@@ -24,8 +24,12 @@ class Gate:
             "gate": self.name,
             "bound": self.bound,
             "measured": self.measured,
-            "verdict": "passed" if self.passed else "failed",
+            "verdict": "passed" if self.passed else "refused",
         }
+
+    def complaint(self) -> str:
+        """Say what was missed, by how much, and what to do."""
+        return f"gate {self.name}: {self.measured}, but required is {self.bound}; {self.advice}"
 
 
 def enforce(gates: list[Gate], made: list[Gate]) -> None:
@@ -33,6 +37,4 @@ def enforce(gates: list[Gate], made: list[Gate]) -> None:
     for gate in made:
         gates.append(gate)
         if not gate.passed:
-            raise DamagedError(
-                f"onnx export, gate {gate.name}: {gate.measured}, but required is {gate.bound}; {gate.advice}"
-            )
+            raise DamagedError(f"onnx export, {gate.complaint()}")

@@ -1,7 +1,8 @@
 """Numbers gate: the graph computes what the model computes, at all shapes and paddings.
 
 Wrong graphs pass at the shape they were traced at; 1×1, the maximum, and padding on either side or in
-the middle are where they fail.
+the middle are where they fail. The maximum is the longest input that a user can reach: the preprocessor's
+`max_length`, or the positions of the model where they are fewer.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from hft_plugins.onnx.gates import Gate
 
 BOUND = 1e-4
 """Largest difference, as a share of the output's scale (its largest absolute value, at least 1)."""
+_PAIRED = 512
+"""Longest sequence that is compared in two rows; attention's memory grows with its square, so longer ones go alone."""
 PADDINGS = ("right", "left", "hole")
 Run = Callable[..., dict[str, NDArray[Any]]]
 
@@ -29,7 +32,7 @@ def numbers_gates(graph: Graph, reference: Run, exported: Run, vocabulary: int, 
         reference: the model in torch, ``reference(**inputs) -> named outputs``.
         exported: the graph in onnxruntime, called the same way.
         vocabulary: ids are drawn below it; each is used once before any is used twice.
-        longest: the largest sequence; None: the graph's maximum.
+        longest: tokens of the longest input that the preprocessor gives; None: as many as the graph takes.
     """
     worst: dict[str, tuple[float, str]] = dict.fromkeys(graph.outputs, (0.0, "none"))
     cases = 0
@@ -53,8 +56,9 @@ def numbers_gates(graph: Graph, reference: Run, exported: Run, vocabulary: int, 
 
 def _cases(graph: Graph, vocabulary: int, longest: int | None) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
     """Shapes × paddings."""
-    maximum = min(value for value in (longest, graph.maximum.get("sequence"), 512) if value)
-    lengths = [(1, 1), (2, 2), (1, 7), (3, 7), (1, 16), (5, 33), (4, 64), (2, maximum // 2), (1, maximum), (2, maximum)]
+    maximum = min((value for value in (longest, graph.maximum.get("sequence")) if value), default=_PAIRED)
+    lengths = [(1, 1), (2, 2), (1, 7), (3, 7), (1, 16), (5, 33), (4, 64), (2, min(maximum // 2, _PAIRED))]
+    lengths += [(1, maximum), (2, min(maximum, _PAIRED))]
     shapes = sorted({(rows, min(max(length, 1), maximum)) for rows, length in lengths})
     ids = _Ids(vocabulary)
     for rows, length in shapes:

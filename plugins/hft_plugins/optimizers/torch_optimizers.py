@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hft_core import Optimizer, ParamGroup
 
@@ -28,6 +28,12 @@ class SGD(Optimizer):
     weight_decay: float = Field(default=0.0, ge=0)
     """L2 penalty, not on biases and normalisation."""
 
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise ValueError("`nesterov: true` looks ahead along the momentum; set `momentum:` above 0, such as 0.9")
+        return self
+
     def build(self, groups: Sequence[ParamGroup]) -> torch.optim.Optimizer:
         """Make torch.optim.SGD."""
         from torch.optim import SGD as TorchSGD
@@ -36,7 +42,7 @@ class SGD(Optimizer):
             _torch_groups(groups, self.weight_decay),
             lr=self.lr,
             momentum=self.momentum,
-            nesterov=self.nesterov and self.momentum > 0,
+            nesterov=self.nesterov,
         )
 
 

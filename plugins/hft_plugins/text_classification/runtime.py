@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+PREDICT_PY = True
+"""Exporters may add a plain script: `decode` is no more than softmax over the labels, for one text a row."""
+
 
 def encode(
     settings: Mapping[str, Any], columns: Mapping[str, list[Any]], preprocessor: Any, facts: Any

@@ -47,9 +47,9 @@ class TextClassification(Task):
         return Roles(text=(str(self.text),), target=(str(self.label),))
 
     def refusals(self, columns: Columns) -> list[str | None]:
-        """A row needs a text and a label."""
+        """A row needs a text, which is a string, and a label, which is a single value."""
         return [
-            "empty-text" if not str(text or "").strip() else "empty-label" if _word(label) == "" else None
+            _text_refusal(text) or _label_refusal(label)
             for text, label in zip(columns[str(self.text)], columns[str(self.label)], strict=True)
         ]
 
@@ -93,6 +93,18 @@ class TextClassification(Task):
                 f"{', '.join(map(repr, facts['labels'][:20]))}. Correct the labels, or add such rows to train"
             )
         return [{"label": word} for word in words]
+
+
+def _text_refusal(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        return "not-a-text"
+    return None if value and value.strip() else "empty-text"
+
+
+def _label_refusal(value: Any) -> str | None:
+    if isinstance(value, list | dict):
+        return "not-a-label"
+    return None if _word(value) else "empty-label"
 
 
 def _word(value: Any) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from hft_core import Graph
+from hft_plugins.transformers.tokenizer import positions
 
 
 class _Flat(torch.nn.Module):
@@ -33,6 +34,7 @@ def flat_graph(net: Any, name: str) -> Graph:
         inputs.append("token_type_ids")
     if hasattr(config, "use_cache"):
         config.use_cache = False
+    longest = positions(config.to_dict())
     ids = (np.arange(16, dtype=np.int64).reshape(2, 8) + 5) % config.vocab_size
     mask = np.ones((2, 8), np.int64)
     mask[1, 6:] = 0
@@ -44,5 +46,5 @@ def flat_graph(net: Any, name: str) -> Graph:
         inputs=dict.fromkeys(inputs, ("batch", "sequence")),
         outputs={"logits": ("batch", config.num_labels)},
         example={name: example[name] for name in inputs},
-        maximum={"sequence": int(getattr(config, "max_position_embeddings", 512))},
+        maximum={} if longest is None else {"sequence": longest},
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hft_core import Arrays, Columns, HeadSpec, Loss, Objective, PluginError, RowRandom, Stream
 from hft_plugins.transformers.lm import lm_loss, windows
@@ -25,6 +25,12 @@ class MaskedLM(Objective):
     """Share of those that become the mask token."""
     random: float = Field(default=0.1, ge=0, le=1)
     """Share of those that become a random token; the rest stays as it is."""
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if self.mask + self.random > 1 + 1e-9:  # 0.7 + 0.2 + 0.1 is not 1 in binary
+            raise ValueError(f"`mask` ({self.mask}) and `random` ({self.random}) are shares of one whole; lower one")
+        return self
 
     gives: ClassVar[frozenset[str]] = frozenset({"nll", "tokens"})
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from hft_core import Graph, HeadSpec, Model, Preprocessor, Settings, resolve_path
+from hft_core import Graph, HeadSpec, Model, PluginError, Preprocessor, Settings, resolve_path
 from hft_core.runtime.text import TextPreprocessor
 from hft_plugins.transformers import source as sources
 
@@ -46,6 +46,8 @@ class TransformersModel(Model):
     """Longest input in tokens; default: what the model can take, at most 512. Longer texts are cut."""
 
     family: ClassVar[Literal["bert", "gpt"]]
+    heads: ClassVar[frozenset[str]]
+    """The heads that make sense on such a model."""
 
     @field_validator("source", mode="before")
     @classmethod
@@ -90,7 +92,13 @@ class TransformersModel(Model):
         return tokenizer.for_scratch(trained, self.family, self.max_length)
 
     def build(self, start: Path | None, preprocessor: Preprocessor, heads: Mapping[str, HeadSpec]) -> TransformersNet:
-        """Build the net from `start`, or a fresh one of the named size."""
+        """Build the net from `start`, or a fresh one of the named size. Raises PluginError for a head that does not fit."""
+        if unfit := sorted({spec.name for spec in heads.values()} - self.heads):
+            raise PluginError(
+                f"model: {self.type_name()} has the heads {', '.join(sorted(self.heads))}, found {unfit[0]!r}. The "
+                "objective masked-lm fits the model `bert`, whose tokens see both sides; causal-lm fits `gpt`, whose "
+                "tokens see only what precedes them"
+            )
         from hft_plugins.transformers import net
 
         assert isinstance(preprocessor, TextPreprocessor)
@@ -112,6 +120,7 @@ class Bert(TransformersModel):
     type: Literal["bert"]
 
     family: ClassVar[Literal["bert", "gpt"]] = "bert"
+    heads: ClassVar[frozenset[str]] = frozenset({"sequence-classification", "masked-lm"})
 
 
 class Gpt(TransformersModel):
@@ -120,3 +129,4 @@ class Gpt(TransformersModel):
     type: Literal["gpt"]
 
     family: ClassVar[Literal["bert", "gpt"]] = "gpt"
+    heads: ClassVar[frozenset[str]] = frozenset({"sequence-classification", "causal-lm"})

@@ -13,9 +13,11 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from hft_core import HeadSpec, Net, Part, PluginError
 from hft_core.runtime.text import TextPreprocessor
+from hft_plugins.transformers.tokenizer import SCRATCH_POSITIONS
 
 _AUTO = {
     "sequence-classification": transformers.AutoModelForSequenceClassification,
@@ -23,7 +25,6 @@ _AUTO = {
     "causal-lm": transformers.AutoModelForCausalLM,
 }
 _SIZES = {"tiny": (2, 128, 2), "mini": (4, 256, 4), "small": (4, 512, 8), "base": (12, 768, 12)}
-_SCRATCH_POSITIONS = 512
 
 
 class TransformersNet(Net):
@@ -71,13 +72,7 @@ class TransformersNet(Net):
         """Embeddings, layers and heads; what the backbone has behind its layers counts to the last layer's depth."""
         stack = max((module for module in self.backbone.modules() if isinstance(module, torch.nn.ModuleList)), key=len)
         layers = list(stack)
-        inside = {id(parameter) for layer in layers for parameter in layer.parameters()}
-        embeddings = torch.nn.ModuleList()
-        behind = torch.nn.ModuleList()
-        for name, child in self.backbone.named_children():
-            if not any(id(parameter) in inside for parameter in child.parameters()):
-                before = "emb" in name or name in ("wte", "wpe")
-                (embeddings if before else behind).append(child)
+        embeddings, behind = _around(self.backbone, stack)
         count = len(layers) + 1
         result = [Part("embeddings", 0.0, "embeddings", embeddings)]
         result += [Part(f"layer.{i}", (i + 1) / count, "layer", layer) for i, layer in enumerate(layers)]
@@ -99,6 +94,7 @@ class TransformersNet(Net):
 
 def from_folder(start: Path, preprocessor: TextPreprocessor, heads: Mapping[str, HeadSpec]) -> TransformersNet:
     """Load backbone and heads from a transformers folder; heads that it lacks are initialised and named new."""
+    _refuse_foresight(start, heads)
     built: dict[str, Any] = {}
     new: set[str] = set()
     with _quiet():
@@ -116,7 +112,7 @@ def from_folder(start: Path, preprocessor: TextPreprocessor, heads: Mapping[str,
             elif absent & _own_names(head):
                 new.add(name)
             elif spec.labels and _renamed(start, spec):  # the same size, but other labels: not the same head
-                fresh = _auto(spec).from_config(head.config, attn_implementation=_attention())
+                fresh = _fresh(spec, head.config)
                 _own_modules(head).load_state_dict(_own_modules(fresh).state_dict())
                 new.add(name)
             built[name] = head
@@ -142,7 +138,7 @@ def from_scratch(
             num_hidden_layers=layers,
             num_attention_heads=attention_heads,
             intermediate_size=4 * width,
-            max_position_embeddings=_SCRATCH_POSITIONS,
+            max_position_embeddings=SCRATCH_POSITIONS,
             pad_token_id=preprocessor.pad_id,
         )
     else:
@@ -152,7 +148,7 @@ def from_scratch(
             n_embd=width,
             n_layer=layers,
             n_head=attention_heads,
-            n_positions=_SCRATCH_POSITIONS,
+            n_positions=SCRATCH_POSITIONS,
             pad_token_id=preprocessor.pad_id,
             bos_token_id=end,
             eos_token_id=end,
@@ -161,17 +157,56 @@ def from_scratch(
         built: dict[str, Any] = {}
         for name, spec in heads.items():
             own = config.__class__.from_dict(config.to_dict() | _labels(spec))
-            built[name] = _auto(spec).from_config(own, attn_implementation=_attention())
+            built[name] = _fresh(spec, own)
         backbone = next((h.base_model for h in built.values() if hasattr(h.base_model, "pooler")), None)
         backbone = backbone or next(iter(built.values())).base_model
         _graft(backbone, built, preprocessor)
     return TransformersNet(backbone, built, frozenset())  # all is new: there is no backbone to protect
 
 
+def _around(backbone: torch.nn.Module, stack: torch.nn.Module) -> tuple[torch.nn.ModuleList, torch.nn.ModuleList]:
+    """Divide what a backbone has beside its layers into what they build on and what comes behind them.
+
+    Order decides, except that embeddings and relative positions (DeBERTa's, MPNet's) may stand behind the
+    layers that share them.
+    """
+    before, behind = torch.nn.ModuleList(), torch.nn.ModuleList()
+    if loose := list(backbone.parameters(recurse=False)):
+        before.append(torch.nn.ParameterList(loose))
+    passed = False
+    for name, child in backbone.named_children():
+        if child is stack:
+            passed = True
+        elif any(module is stack for module in child.modules()):
+            for whole, part in zip((before, behind), _around(child, stack), strict=True):
+                whole.extend(part)
+            passed = True
+        else:
+            (behind if passed and "emb" not in name and "rel" not in name else before).append(child)
+    return before, behind
+
+
 def _auto(spec: HeadSpec) -> Any:
     if spec.name not in _AUTO:
         raise PluginError(f"model: no head {spec.name!r}; these models have {', '.join(_AUTO)}")
     return _AUTO[spec.name]
+
+
+def _refuse_foresight(start: Path, heads: Mapping[str, HeadSpec]) -> None:
+    """Refuse next-token prediction with an encoder: transformers builds such a model, which sees its targets."""
+    config = json.loads((start / "config.json").read_text("utf-8"))
+    kind = config.get("model_type")
+    encoder = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.get("is_decoder")
+    if encoder and any(spec.name == "causal-lm" for spec in heads.values()):
+        raise PluginError(
+            f"model: {start} is an encoder ({kind}), which would see the tokens that `causal-lm` asks for; use the model "
+            "`bert` and the objective `masked-lm`, or a decoder's weights"
+        )
+
+
+def _fresh(spec: HeadSpec, config: Any) -> Any:
+    """Initialise a head's model."""
+    return _auto(spec).from_config(config, attn_implementation=_attention(), trust_remote_code=False)
 
 
 def _attention() -> str:
@@ -194,6 +229,7 @@ def _loaded(auto: Any, start: Path, settings: dict[str, Any]) -> tuple[Any, set[
             dtype=torch.float32,
             ignore_mismatched_sizes=True,
             attn_implementation=_attention(),
+            trust_remote_code=False,  # with None, transformers asks on the terminal
             **settings,
         )
     except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:

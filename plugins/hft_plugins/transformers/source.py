@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def locate(source: Path | str, revision: str) -> Path:
     elif source.startswith("package:"):
         folder = _in_package(source.removeprefix("package:"))
     else:
-        folder = _from_hub(source, revision)
+        return _from_hub(source, revision)
     _check(folder)
     return folder
 
@@ -58,9 +59,11 @@ def _from_hub(name: str, revision: str) -> Path:
     wanted = ["*.json", "*.safetensors", "*.txt", "*.model"]
     try:
         try:
-            return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=True))
-        except LocalEntryNotFoundError:
-            return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+            cached = Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=True))
+            _check(cached)
+            return cached
+        except (LocalEntryNotFoundError, PluginError):  # not there, or only a part of it
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
     except HFValidationError as error:
         raise PluginError(f"model: {name!r} is neither a folder nor a hub name ({error})") from error
     except Exception as error:  # the hub's client raises many kinds; to a user they mean the same
@@ -68,6 +71,19 @@ def _from_hub(name: str, revision: str) -> Path:
             f"model: {name!r} is no folder here, and the hub could not give it ({type(error).__name__}: "
             f"{str(error).splitlines()[0]}). Check the name and the network, or set `source:` to a local folder"
         ) from error
+    _check(folder)
+    return folder
+
+
+def _missing_shards(index: Path) -> list[str]:
+    """Names of the files that weights in several files lack."""
+    if not index.is_file():
+        return []
+    try:
+        names: set[str] = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise PluginError(f"model: {index} is not the index of weights; copy the model again") from error
+    return sorted(name for name in names if not (index.parent / name).is_file())
 
 
 def _check(folder: Path) -> None:
@@ -85,6 +101,10 @@ def _check(folder: Path) -> None:
                 "loaded. Convert them to safetensors on a machine you trust (load, then save_pretrained)"
             )
         raise PluginError(f"model: {folder} has no weights (*.safetensors)")
+    if missing := _missing_shards(folder / "model.safetensors.index.json"):
+        raise PluginError(
+            f"model: {folder} lacks {len(missing)} of its weight files, such as {missing[0]}; copy it again"
+        )
     if not any(
         (folder / name).is_file()
         for name in (

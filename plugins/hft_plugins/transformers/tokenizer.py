@@ -15,7 +15,8 @@ from hft_core.runtime.text import TextPreprocessor
 _BERT_SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 _GPT_SPECIAL = {"pad": "<|pad|>", "eos": "<|endoftext|>"}
 _ROLES = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
-_SCRATCH_POSITIONS = 512
+SCRATCH_POSITIONS = 512
+"""Longest sequence of a freshly initialised model."""
 _LONGEST_DEFAULT = 512
 
 
@@ -30,9 +31,9 @@ def from_folder(folder: Path, max_length: int | None) -> TextPreprocessor:
             f"model: the tokenizer of {folder} has {tokenizer.get_vocab_size()} tokens but the weights only {vocabulary}; "
             "they do not belong together"
         )
-    positions = _positions(config)
-    if max_length is not None and positions is not None and max_length > positions:
-        raise PluginError(f"model: max_length {max_length} is beyond the {positions} positions of {folder}; lower it")
+    longest = positions(config)
+    if max_length is not None and longest is not None and max_length > longest:
+        raise PluginError(f"model: max_length {max_length} is beyond the {longest} positions of {folder}; lower it")
     pad = special.get("pad", special.get("eos", 0))
     inputs = ["input_ids", "attention_mask"]
     if config.get("type_vocab_size", 0) > 1:
@@ -40,7 +41,7 @@ def from_folder(folder: Path, max_length: int | None) -> TextPreprocessor:
     return TextPreprocessor(
         tokenizer,
         {
-            "max_length": max_length or min(positions or _LONGEST_DEFAULT, _LONGEST_DEFAULT),
+            "max_length": max_length or min(longest or _LONGEST_DEFAULT, _LONGEST_DEFAULT),
             "pad_id": pad,
             "padding_side": "right",
             "inputs": inputs,
@@ -92,9 +93,9 @@ def train(kind: str, size: int, texts: Iterable[str]) -> Tokenizer:
 
 def for_scratch(tokenizer: Tokenizer, family: str, max_length: int | None) -> TextPreprocessor:
     """Make the preprocessor of a fresh model."""
-    if max_length is not None and max_length > _SCRATCH_POSITIONS:
+    if max_length is not None and max_length > SCRATCH_POSITIONS:
         raise PluginError(
-            f"model: max_length {max_length} is beyond the {_SCRATCH_POSITIONS} positions of a scratch model"
+            f"model: max_length {max_length} is beyond the {SCRATCH_POSITIONS} positions of a scratch model"
         )
     special = {
         role: id
@@ -109,7 +110,7 @@ def for_scratch(tokenizer: Tokenizer, family: str, max_length: int | None) -> Te
     return TextPreprocessor(
         tokenizer,
         {
-            "max_length": max_length or _SCRATCH_POSITIONS,
+            "max_length": max_length or SCRATCH_POSITIONS,
             "pad_id": special.get("pad", special.get("eos", 0)),
             "padding_side": "right",
             "inputs": ["input_ids", "attention_mask"] + (["token_type_ids"] if family == "bert" else []),
@@ -124,7 +125,7 @@ def _load(folder: Path) -> Tokenizer:
     from transformers import AutoTokenizer  # only it knows how to convert the older formats
 
     try:
-        return AutoTokenizer.from_pretrained(str(folder)).backend_tokenizer
+        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False).backend_tokenizer
     except Exception as error:  # conversion fails in many ways; to a user they mean the same
         raise PluginError(f"model: the tokenizer in {folder} cannot be converted to tokenizer.json: {error}") from error
 
@@ -163,14 +164,16 @@ def _special_tokens(folder: Path, tokenizer: Tokenizer) -> dict[str, int]:
     return special
 
 
-def _positions(config: dict[str, Any]) -> int | None:
-    """The longest sequence that a configuration allows."""
-    positions = config.get("max_position_embeddings") or config.get("n_positions")
-    if positions is None or config.get("position_embedding_type", "absolute") not in ("absolute", None):
-        return positions
-    # RoBERTa's kin number positions from the padding id on, so that many are lost.
-    offset = config.get("pad_token_id", 1) + 1 if config.get("model_type") in _OFFSET_FAMILIES else 0
-    return int(positions) - offset
+def positions(config: dict[str, Any]) -> int | None:
+    """Give the longest sequence in tokens that the settings of a config.json allow; None where they set no limit."""
+    table: int | None = config.get("max_position_embeddings") or config.get("n_positions")
+    if table is None or config.get("position_embedding_type", "absolute") not in ("absolute", None):
+        return table
+    if config.get("model_type") not in _OFFSET_FAMILIES:
+        return table
+    # These number positions from the padding id on, so that many are lost.
+    padding = config.get("pad_token_id")
+    return table - (1 if padding is None else padding) - 1
 
 
 _OFFSET_FAMILIES = {"roberta", "xlm-roberta", "camembert", "mpnet", "longformer"}
