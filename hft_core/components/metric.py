@@ -33,10 +33,25 @@ class Metric(Component):
     def value(self, statistics: NDArray[np.float64], facts: Facts) -> dict[str, float]:
         """Give named values of summed statistics [k] (stacked ones [rows, k] where not additive).
 
-        The first name is the headline figure; it should be the metric's type or start with it.
+        The first name is the headline figure and is the metric's type; details follow as ``type[…]``.
         """
+
+    @property
+    def title(self) -> str:
+        """The name of its headline figure: the entry's `name`, else its type."""
+        return self.name or self.type_name()
+
+    def identity(self) -> dict[str, Any]:
+        """The name counts: figures are kept under it."""
+        return super().identity() | {"name": self.title}
+
+    def figures(self, statistics: NDArray[np.float64], facts: Facts) -> dict[str, float]:
+        """Give `value` of the statistics of rows [rows, k] or their sum [k], under the entry's own name."""
+        if self.additive and statistics.ndim == 2:
+            statistics = statistics.sum(axis=0)
+        own = self.type_name()
+        return {self.title + name.removeprefix(own): value for name, value in self.value(statistics, facts).items()}
 
     def measure(self, predictions: Sequence[Prediction], truths: Sequence[Prediction], facts: Facts) -> dict[str, Any]:
         """Give the values of these predictions."""
-        statistics = self.rows(predictions, truths, facts)
-        return self.value(statistics.sum(axis=0) if self.additive else statistics, facts)
+        return self.figures(self.rows(predictions, truths, facts), facts)

@@ -30,7 +30,7 @@ def save(
     for position, metric in enumerate(metrics):
         statistics = metric.rows(predictions, truths, facts)
         np.save(folder / f"{split}.{position}.npy", statistics)
-        figures |= metric.value(statistics.sum(axis=0) if metric.additive else statistics, facts)
+        figures |= metric.figures(statistics, facts)
     content: dict[str, Any] = {"figures": figures, "rows": len(truths)}
     if texts is not None:
         content["errors"] = _errors(predictions, truths, texts)
@@ -84,7 +84,7 @@ def best_of(folders: Sequence[Path], metric: Metric | None) -> int:
         return 0
     sign = 1 if metric.greater_is_better else -1
     scores = [
-        sign * json.loads((folder / "validation.json").read_text("utf-8"))["figures"][metric.type_name()]
+        sign * json.loads((folder / "validation.json").read_text("utf-8"))["figures"][metric.title]
         for folder in folders
     ]
     return scores.index(max(scores))

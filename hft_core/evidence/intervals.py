@@ -48,7 +48,7 @@ def bootstrap(
     figures: list[list[float]] = []
     names: list[str] = []
     for draw, sample in zip(drawn_seeds, _samples(metric, statistics, samples, random), strict=True):
-        values = [metric.value(sample[one], facts) for one in draw]
+        values = [metric.figures(sample[one], facts) for one in draw]
         names = list(values[0])
         figures.append(np.mean([list(value.values()) for value in values], axis=0).tolist())
     tail = (1 - level) / 2

@@ -52,7 +52,7 @@ def write_report(
         "model": _model_words(loaded),
         "base_model": _hub_name(loaded),
         "recipe": _recipe_text(loaded),
-        "headline": {"split": split, "metric": best.type_name(), "greater_is_better": best.greater_is_better}
+        "headline": {"split": split, "metric": best.title, "greater_is_better": best.greater_is_better}
         if best and evaluated
         else None,
         "intervals": "95 %, over rows, one seed" if len(seeds) == 1 else f"95 %, over rows and {len(seeds)} seeds",

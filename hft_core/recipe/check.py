@@ -178,11 +178,11 @@ def _names(recipe: Recipe) -> Iterator[Problem]:
         yield from _twice(("stages", index, "objectives"), names, ("main",))
     exports = [exporter.name or exporter.type_name() for exporter in recipe.export]
     yield from _twice(("export",), exports, ("bundle", "model"))
-    for name, count in Counter(metric.type_name() for metric in recipe.evaluate.metrics).items():
+    for name, count in Counter(metric.title for metric in recipe.evaluate.metrics).items():
         if count > 1:
             yield (
                 ("evaluate", "metrics"),
-                f"{count} metrics are called {name!r}, and so would be their figures; keep one",
+                f"{count} metrics are called {name!r}, and so would be their figures; give one of them another `name`",
             )
 
 
@@ -205,7 +205,7 @@ def _metrics(recipe: Recipe) -> Iterator[Problem]:
             )
     if recipe.task is None:
         return
-    names = [metric.type_name() for metric in task_metrics(recipe, recipe.evaluate.metrics)]
+    names = [metric.title for metric in task_metrics(recipe, recipe.evaluate.metrics)]
     if recipe.evaluate.metrics and not names:
         usual = ", ".join(str(settings["type"]) for settings in recipe.task.default_metrics)
         yield ("evaluate", "metrics"), f"none of the metrics measures the task's predictions; add one, such as {usual}"

@@ -37,4 +37,4 @@ def best_metric(recipe: Recipe, metrics: Sequence[Metric]) -> Metric | None:
     """The metric that chooses checkpoints and the seed that ships: the recipe's `best`, or the first of the task's."""
     wanted = (recipe.evaluate.best or "").removeprefix("main.")
     own = task_metrics(recipe, metrics)
-    return next((metric for metric in own if metric.type_name() == wanted), own[0] if own else None)
+    return next((metric for metric in own if metric.title == wanted), own[0] if own else None)

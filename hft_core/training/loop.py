@@ -354,7 +354,7 @@ class _Stage:
         if wanted is None or len(next(iter(wanted.columns.values()), [])) < 100:
             return None
         sign = 1 if wanted.best.greater_is_better else -1
-        return sign * figures[wanted.best.type_name()]
+        return sign * figures[wanted.best.title]
 
     # ---- keep ----
 

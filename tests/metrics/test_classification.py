@@ -107,3 +107,12 @@ def test_positive_without_binary_is_refused():
 
 def test_every_class_metric_documents_its_fields():
     assert all(ClassMetric.model_fields[name].description for name in ("average", "positive"))
+
+
+@pytest.mark.parametrize(("count", "figures"), [(20, 401), (21, 1)])
+def test_cells_are_given_for_up_to_20_labels(count, figures):
+    labels = [f"c{i}" for i in range(count)]
+    data = predictions(labels), predictions(labels[1:] + labels[-1:]), {"labels": labels}
+    found = Confusion(type="confusion").measure(*data)
+    assert len(found) == figures
+    assert found["confusion"] == pytest.approx((count - 1) / count)

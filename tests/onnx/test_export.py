@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,13 +13,16 @@ from pydantic import ValidationError
 from hft_core import DataError, Finished, PluginError
 from hft_core.runtime import load
 from hft_plugins.metrics.classification import Accuracy
+from hft_plugins.onnx.card import model_card
 from hft_plugins.onnx.decisions import sampled
 from hft_plugins.onnx.describe import requirements
 from hft_plugins.onnx.exporter import Onnx
 from hft_plugins.onnx.golden import chosen
+from hft_plugins.onnx.numbers import _cases
+from hft_plugins.text_classification import runtime
 from hft_plugins.text_classification.task import TextClassification
 
-from .conftest import Toy
+from .conftest import Toy, graph_of
 
 
 def test_a_bundle_of_two_precisions(toy: Toy, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -116,6 +120,39 @@ def test_models_of_transformers(family: str, tmp_path: Path) -> None:
     empty, again = load(folder).predict(["", "好 " * 1000])[0], load(folder).predict([""])[0]
     assert empty["label"] == again["label"]
     assert empty["score"] == pytest.approx(again["score"], abs=1e-4)  # not a matter of its batch
+
+
+@pytest.mark.parametrize(
+    ("longest", "maximum", "largest"), [(700, 1000, 700), (None, 700, 700), (64, 1000, 64), (700, 64, 64)]
+)
+def test_shapes_reach_from_one_token_to_the_longest_input(
+    toy: Toy, longest: int | None, maximum: int, largest: int
+) -> None:
+    graph = dataclasses.replace(graph_of(toy.net), maximum={"sequence": maximum})
+    shapes = {inputs["input_ids"].shape for _, inputs in _cases(graph, vocabulary=30, longest=longest)}
+    assert (1, 1) in shapes
+    assert (1, largest) in shapes
+    assert max(length for _, length in shapes) == largest
+
+
+def test_the_card_shows_headlines_as_a_table(toy: Toy) -> None:
+    figures = {"accuracy": 0.98765, "f1": 0.5, "f1[good]": 0.25, "confusion[good→bad]": 3.0}
+    run = dataclasses.replace(toy.run, card={"seed": 7, "split": "test", "figures": figures})
+    card = model_card(run, ["fp32"], [], standalone=False)
+    assert (
+        "- seed: 7\n- split: test\n\n| figure | value |\n| --- | --- |\n| accuracy | 0.9877 |\n| f1 | 0.5000 |\n\n"
+        in card
+    )
+    assert "{" not in card
+    assert "[good" not in card
+
+
+def test_only_a_task_that_says_so_gets_the_short_script(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "PREDICT_PY", False)
+    Onnx(type="onnx").export(toy.net, toy.run, tmp_path, toy.log.append)
+    assert not (tmp_path / "predict.py").exists()
 
 
 def test_golden_rows_hold_the_hard_ones() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import torch
 from onnx import numpy_helper
 
 from hft_core import DamagedError, Graph, HftError, NonFiniteError, PluginError
+from hft_core.runtime import load
 from hft_plugins.onnx import export as export_module
 from hft_plugins.onnx.exporter import Onnx
 from hft_plugins.onnx.structure import structure_gates
@@ -116,8 +119,11 @@ def test_weights_that_are_not_numbers(toy: Toy, tmp_path: Path) -> None:
     refused(toy, tmp_path, (DamagedError, NonFiniteError), "nan|not a number")  # type: ignore[arg-type]  # a tuple of them
 
 
-def test_an_int8_that_decides_otherwise(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def coarse(source: Path, target: Path) -> None:
+@pytest.fixture
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An int8 that decides otherwise."""
+
+    def rounded(source: Path, target: Path) -> None:
         model = onnx.load(str(source))
         for tensor in model.graph.initializer:
             values = numpy_helper.to_array(tensor)
@@ -125,8 +131,42 @@ def test_an_int8_that_decides_otherwise(toy: Toy, tmp_path: Path, monkeypatch: p
                 tensor.CopyFrom(numpy_helper.from_array(np.round(values / 2) * 2, tensor.name))
         onnx.save_model(model, str(target))
 
-    monkeypatch.setattr(export_module, "quantize", coarse)
-    refused(toy, tmp_path, DamagedError, "gate decisions: int8.*take int8 out", precisions=["fp32", "int8"])
+    monkeypatch.setattr(export_module, "quantize", rounded)
+
+
+@pytest.mark.usefixtures("coarse")
+def test_an_int8_that_decides_otherwise_is_left_out(toy: Toy, tmp_path: Path) -> None:
+    section = Onnx(type="onnx", precisions=["int8", "fp32"]).export(toy.net, toy.run, tmp_path, toy.log.append)
+    (sentence,) = section.refused
+    assert re.match("int8 was not written: gate decisions: int8: .* flips .*required is ≤ 2%.*take int8 out", sentence)
+    assert sentence in section.text
+    assert section.data["precisions"] == ["fp32"]
+    verdicts = {row["gate"]: row["verdict"] for row in section.table}
+    assert verdicts["decisions: int8"] == "refused"
+    assert verdicts["decisions: fp32"] == verdicts["fresh process without torch"] == "passed"
+    assert json.loads((tmp_path / "parity.json").read_text("utf-8"))["gates"] == list(section.table)
+    assert [file.name for file in (tmp_path / "onnx").iterdir() if "int8" in file.name] == []
+    bundle = load(tmp_path)
+    assert (bundle.precision, bundle.precisions) == ("fp32", ["fp32"])
+    assert bundle.verify()["rows"] == 12
+
+
+@pytest.mark.usefixtures("coarse")
+def test_where_int8_alone_is_asked_for_nothing_is_left(toy: Toy, tmp_path: Path) -> None:
+    refused(toy, tmp_path, DamagedError, "gate decisions: int8.*take int8 out", precisions=["int8"])
+
+
+def test_an_int8_that_is_not_finite_is_left_out(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(source: Path, target: Path) -> None:
+        model = onnx.load(str(source))
+        tensor = initializer(model, tuple(toy.net.outer.bias.shape))
+        tensor.CopyFrom(numpy_helper.from_array(np.full(tensor.dims, np.nan, np.float32), tensor.name))
+        onnx.save_model(model, str(target))
+
+    monkeypatch.setattr(export_module, "quantize", broken)
+    section = Onnx(type="onnx", precisions=["fp32", "int8"]).export(toy.net, toy.run, tmp_path, toy.log.append)
+    assert len(section.refused) == 1
+    assert load(tmp_path).precisions == ["fp32"]
 
 
 def test_a_tokenizer_that_is_not_the_one_that_was_compared(

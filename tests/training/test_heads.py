@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from hft_core import HeadSpec
+from hft_core import HeadSpec, PluginError
 from hft_core.training.loop import train
 from hft_plugins.optimizers.torch_optimizers import AdamW
 
@@ -150,3 +150,15 @@ def test_saved_folders_hold_no_pickle(bert: Any) -> None:
     names = {file.name for file in bert.start.rglob("*") if file.is_file()}
     assert "model.safetensors" in names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
+
+
+@pytest.mark.parametrize(("family", "head"), [("bert", "causal-lm"), ("gpt", "masked-lm")])
+def test_an_objective_that_does_not_fit_the_model_is_refused(benches: Any, family: str, head: str) -> None:
+    bench = benches[family]
+    with pytest.raises(PluginError, match=f"{family} has the heads .*found '{head}'.*masked-lm fits the model `bert`"):
+        bench.model.build(bench.start, bench.preprocessor, {head: HeadSpec(head)})
+
+
+def test_next_tokens_are_not_asked_of_an_encoder_under_another_name(benches: Any) -> None:
+    with pytest.raises(PluginError, match=r"is an encoder \(bert\), which would see the tokens"):
+        benches["gpt"].model.build(benches["bert"].start, benches["bert"].preprocessor, {"lm": HeadSpec("causal-lm")})

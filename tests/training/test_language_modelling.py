@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from hft_core import DataError, RowRandom
 from hft_core.runtime.ragged import take
 from hft_core.training.streams import LiveStream
+from hft_plugins.optimizers.torch_optimizers import SGD
 
 
 def made(stream: LiveStream, entries: list[int], epoch: int) -> Any:
@@ -157,3 +159,15 @@ def test_language_models_read_no_variants(bert: Any) -> None:
     arrays = bert.arrays(bert.objective("masked-lm"), columns, variants=[0, 0, 1])
     assert arrays["row"].tolist() == [0, 1]
     assert len(bert.arrays(bert.objective("classification"), columns, variants=[0, 0, 1])["row"]) == 3
+
+
+def test_shares_of_masked_tokens_fit(bert: Any) -> None:
+    assert bert.objective("masked-lm", mask=0.7, random=0.3)
+    with pytest.raises(ValidationError, match="shares of one whole"):
+        bert.objective("masked-lm", mask=0.8, random=0.3)
+
+
+def test_nesterov_needs_momentum() -> None:
+    assert SGD(type="sgd", lr=0.1, momentum=0.9, nesterov=True)
+    with pytest.raises(ValidationError, match="set `momentum:` above 0"):
+        SGD(type="sgd", lr=0.1, nesterov=True)

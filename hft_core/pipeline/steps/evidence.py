@@ -40,9 +40,7 @@ def evaluate_step(
             " | ".join(map(str, parts)) for parts in zip(*(columns[name] for name in prepared.roles.text), strict=True)
         ]
         evaluation.save(out, split, metrics, found, truths, texts, facts)
-        shown = ", ".join(
-            f"{m.type_name()} {next(iter(m.measure(found, truths, facts).values())):.4f}" for m in metrics
-        )
+        shown = ", ".join(f"{m.title} {next(iter(m.measure(found, truths, facts).values())):.4f}" for m in metrics)
         process.say(f"{split}: {shown}")
     write_json(out / "facts.json", facts)
 
@@ -88,7 +86,7 @@ def baselines_step(
             f"{name} {next(iter(headline.measure(predicted, truths, facts).values())):.4f}"
             for name, predicted in found.items()
         )
-        process.say(f"{split}, {headline.type_name()}: {shown}")
+        process.say(f"{split}, {headline.title}: {shown}")
 
 
 def _joined(columns: Mapping[str, list[Any]], prepared: Prepared) -> list[str]:

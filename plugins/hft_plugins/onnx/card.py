@@ -31,7 +31,8 @@ def model_card(run: Finished, precisions: Sequence[str], gates: Sequence[Gate], 
     ]
     if run.cleaners:
         names = _code([cleaner.type_name() for cleaner in run.cleaners])
-        parts.append(f"`hft predict` and `hft_core.runtime` clean each text first: {names}. `predict.py` does not.")
+        but = " `predict.py` does not." if standalone else ""
+        parts.append(f"`hft predict` and `hft_core.runtime` clean each text first: {names}.{but}")
     if "int8" in precisions:
         parts.append("At int8 a row's numbers depend slightly on its batch, because activations are scaled per batch.")
     return "\n\n".join(parts) + "\n"
@@ -68,6 +69,6 @@ def _number(value: Any) -> str:
 
 
 def _table(names: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    lines = [" | ".join(names), "|".join("---" for _ in names)]
+    lines = [" | ".join(names), " | ".join("---" for _ in names)]
     lines += [" | ".join(value.replace("|", "\\|") for value in row) for row in rows]
     return "\n".join(f"| {line} |" for line in lines)
