@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hft_core.components import Augmenter, Columns, Roles
 from hft_core.data.cleaning import edited
 from hft_core.data.ledger import Ledger
-from hft_core.data.table import ROW, VARIANT
+from hft_core.data.table import ROW, VARIANT, read_table, write_table
 from hft_core.runtime.edits import Edit, touches
 from hft_core.runtime.randomness import RowRandom, key_of
+
+
+def augment_split(
+    source: Path, augmenters: Sequence[Augmenter], roles: Roles, seed: int, target: Path
+) -> dict[str, Any]:
+    """Write the rows of an Arrow file with their variants into another; gives `made` and `examples` by augmenter."""
+    ledger = Ledger()
+    write_table(target, with_variants(read_table(source), augmenters, roles, seed, ledger))
+    return {"made": dict(ledger.made), "examples": ledger.examples}
 
 
 def with_variants(

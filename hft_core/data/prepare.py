@@ -1,4 +1,4 @@
-"""Preparation of the task's splits, and of unlabelled text: read, split, clean, check, augment."""
+"""Preparation of the task's splits, and of unlabelled text: read, split, clean, check."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hft_core.components import Augmenter, Cleaner, Columns, Facts, Reader, Roles, Task
-from hft_core.data.augmentation import with_variants
+from hft_core.components import Cleaner, Columns, Facts, Reader, Roles, Task
 from hft_core.data.checks import check_splits
 from hft_core.data.cleaning import clean_texts, filter_rows
 from hft_core.data.ledger import Ledger, Quarantine
@@ -55,8 +54,6 @@ def prepare_task(
     sources: Mapping[str, Reader],
     split: Split | None,
     cleaners: Sequence[Cleaner],
-    augmenters: Sequence[Augmenter],
-    seed: int,
     out: Path,
 ) -> None:
     """Prepare the task's splits into `out`: Arrow files, quarantine.jsonl and prepared.json."""
@@ -78,7 +75,7 @@ def prepare_task(
     checks = check_splits(raw, task, roles)
     for name, ledger in ledgers.items():
         cleaned = clean_texts(read_table(raw[name]), cleaners, roles, ledger, drop_empty=name == "train")
-        write_table(out / f"{name}.arrow", cleaned)
+        write_table(out / f"{name}.arrow", _as_originals(cleaned))
     filter_rows(out / "train.arrow", cleaners, roles, ledgers["train"])
     if not (out / "train.arrow").is_file():
         dropped = ", ".join(f"{reason} {count}" for reason, count in ledgers["train"].dropped.items())
@@ -87,7 +84,6 @@ def prepare_task(
     for name in ledgers:
         if name != "train":
             _check_targets(task, out / f"{name}.arrow", name, facts)
-    _augment(out / "train.arrow", augmenters, roles, seed, ledgers["train"])
     for name in raw:
         if name != "validation":  # whose rows an exporter compares with, as a user would give them
             raw[name].unlink()
@@ -110,23 +106,23 @@ def prepare_task(
     )
 
 
-def prepare_text(reader: Reader, name: str, column: str | None, cleaners: Sequence[Cleaner], out: Path) -> None:
-    """Prepare a source of unlabelled text, whose texts stand in `column` (or in the one with the longest entries)."""
+def prepare_text(reader: Reader, name: str, cleaners: Sequence[Cleaner], out: Path) -> None:
+    """Prepare a source of unlabelled text into `text.arrow`: its column `text`, or the one with the longest entries."""
     ledger = Ledger()
     quarantine = Quarantine(out / "quarantine.jsonl")
     sample = sample_of(reader)
     texts = [key for key, values in sample.items() if all(isinstance(value, str | None) for value in values[:100])]
     if not texts:
         raise DataError(f"data.{name}: no column holds text; it has {', '.join(sample)}")
-    chosen = column if column in texts else max(texts, key=lambda key: sum(len(value or "") for value in sample[key]))
+    chosen = "text" if "text" in texts else max(texts, key=lambda key: sum(len(value or "") for value in sample[key]))
     roles = Roles(text=(str(chosen),))
     raw = read_source(reader, name, ledger, quarantine, roles.text, lambda columns: _empty(columns, roles))
-    write_table(out / f"{name}.arrow", _as_originals(clean_texts(raw, cleaners, roles, ledger, drop_empty=True)))
+    write_table(out / "text.arrow", _as_originals(clean_texts(raw, cleaners, roles, ledger, drop_empty=True)))
     quarantine.close()
-    filter_rows(out / f"{name}.arrow", cleaners, roles, ledger)
-    if not (out / f"{name}.arrow").is_file():
+    filter_rows(out / "text.arrow", cleaners, roles, ledger)
+    if not (out / "text.arrow").is_file():
         raise DataError(f"data.{name}: no usable row is left after cleaning; loosen the filters under prepare.clean")
-    _finish(out, roles, {name: ledger}, [], {}, {})
+    _finish(out, roles, {"text": ledger}, [], {}, {})
 
 
 def _empty(columns: Columns, roles: Roles) -> list[str | None]:
@@ -187,12 +183,6 @@ def _check_targets(task: Task, file: Path, name: str, facts: Facts) -> None:
             task.truths(columns, facts)
         except DataError as error:
             raise DataError(f"data.{name}: {error}") from error
-
-
-def _augment(file: Path, augmenters: Sequence[Augmenter], roles: Roles, seed: int, ledger: Ledger) -> None:
-    aside = file.rename(file.with_suffix(".plain"))
-    write_table(file, with_variants(read_table(aside), augmenters, roles, seed, ledger))
-    aside.unlink()
 
 
 def _finish(

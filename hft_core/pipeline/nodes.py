@@ -25,6 +25,7 @@ _EVIDENCE = ("pipeline/steps/evidence.py", "evidence", "training/inference.py")
 # Engine modules and packages whose change makes a kind of node run again.
 _RUNS = {
     "prepare": ((*_STEP, "pipeline/steps/prepare.py", "data"), ("python", "numpy", "pyarrow")),
+    "augment": ((*_STEP, "pipeline/steps/prepare.py", "data"), ("python", "numpy", "pyarrow")),
     "preprocessor": ((*_STEP, "pipeline/steps/prepare.py"), ("tokenizers",)),
     "encode": (
         (*_STEP, "pipeline/steps/prepare.py", "training/encoding.py"),

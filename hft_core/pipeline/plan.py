@@ -13,7 +13,13 @@ from hft_core.errors import PluginError
 from hft_core.pipeline.nodes import Node, make_node
 from hft_core.pipeline.steps.evidence import baselines_step, evaluate_step
 from hft_core.pipeline.steps.export import export_step
-from hft_core.pipeline.steps.prepare import encode_step, prepare_task_step, prepare_text_step, preprocessor_step
+from hft_core.pipeline.steps.prepare import (
+    augment_step,
+    encode_step,
+    prepare_task_step,
+    prepare_text_step,
+    preprocessor_step,
+)
 from hft_core.pipeline.steps.stage import StageStep, head_name
 from hft_core.recipe.check import source_names, stage_name
 from hft_core.recipe.load import LoadedRecipe
@@ -31,6 +37,7 @@ class Plan:
 
     nodes: Sequence[Node]
     prepare: Node | None
+    augment: Node | None
     texts: Mapping[str, Node]
     encodes: Sequence[Node]
     stages: Sequence[Sequence[Node]]
@@ -61,11 +68,15 @@ class _Builder:
     def plan(self) -> Plan:
         recipe = self.recipe
         prepare = self._prepare() if recipe.task else None
+        augment = self._augment(prepare) if prepare and recipe.prepare.augment else None
         texts = {name: self._text(name) for name in self._text_sources()}
         data = {"train": prepare, **texts} if prepare else dict(texts)
         preprocessor = self._preprocessor([node for node in data.values() if node])
         encodes = [
-            [self._encode(stage, index, position, data, preprocessor) for position in range(len(stage.objectives))]
+            [
+                self._encode(stage, index, position, data, augment, preprocessor)
+                for position in range(len(stage.objectives))
+            ]
             for index, stage in enumerate(recipe.stages)
         ]
         chains = [self._chain(seed, encodes, preprocessor, prepare) for seed in range(recipe.evaluate.seeds)]
@@ -78,10 +89,10 @@ class _Builder:
                 baselines = self._baselines(prepare, preprocessor)
             exports = [self._export(i, evaluations, chains, preprocessor, prepare) for i in range(len(recipe.export))]
         flat = [*encodes_of(encodes), *(node for chain in chains for node in chain)]
-        ordered = [prepare, *texts.values(), preprocessor, *flat, *evaluations, baselines, *exports]
+        ordered = [prepare, augment, *texts.values(), preprocessor, *flat, *evaluations, baselines, *exports]
         unique = {node.name: node for node in ordered if node is not None}
         return Plan(
-            list(unique.values()), prepare, texts, encodes_of(encodes), chains, evaluations, baselines, exports,
+            list(unique.values()), prepare, augment, texts, encodes_of(encodes), chains, evaluations, baselines, exports,
             self.precision, self.metrics,
         )  # fmt: skip
 
@@ -95,17 +106,25 @@ class _Builder:
         recipe = self.recipe
         assert recipe.task is not None
         sources = {name: recipe.data.sources[name] for name in SPLITS if name in recipe.data.sources}
-        components: list[Component] = [recipe.task, *sources.values(), *recipe.prepare.clean, *recipe.prepare.augment]
+        components: list[Component] = [recipe.task, *sources.values(), *recipe.prepare.clean]
         settings = {
             "task": recipe.task.identity(),
             "sources": {name: reader.identity() for name, reader in sources.items()},
             "split": recipe.data.split.model_dump() if recipe.data.split else None,
             "clean": [cleaner.identity() for cleaner in recipe.prepare.clean],
-            "augment": [augmenter.identity() for augmenter in recipe.prepare.augment],
-            "seed": recipe.seed if recipe.prepare.augment else 0,
         }
         work = partial(prepare_task_step, recipe, sources)
         return self._node("prepare", "prepare", settings, components, [], work, sources=list(sources))
+
+    def _augment(self, prepare: Node) -> Node:
+        recipe = self.recipe
+        settings = {
+            "augment": [augmenter.identity() for augmenter in recipe.prepare.augment],
+            "seed": recipe.seed,
+        }
+        return self._node(
+            "augment", "augment", settings, recipe.prepare.augment, [prepare], partial(augment_step, recipe)
+        )
 
     def _text_sources(self) -> list[str]:
         """Sources of unlabelled text that a stage reads."""
@@ -130,11 +149,19 @@ class _Builder:
         return self._node("preprocessor", "preprocessor", self.model_settings, [model], inputs, work)
 
     def _encode(
-        self, stage: Stage, index: int, position: int, data: Mapping[str, Node | None], preprocessor: Node
+        self,
+        stage: Stage,
+        index: int,
+        position: int,
+        data: Mapping[str, Node | None],
+        augment: Node | None,
+        preprocessor: Node,
     ) -> Node:
         objective = stage.objectives[position]
         names = source_names(objective)
         inputs = [node for name in names if (node := data[name])]
+        if augment and objective.needs_task:  # a language model has seen the variants' text already
+            inputs.append(augment)
         settings = {key: value for key, value in objective.identity().items() if key not in ("weight", "data", "task")}
         settings["sources"] = [self._source_in(name) for name in names]
         components: list[Component] = [objective, *([self.recipe.task] if self.recipe.task else []), self.recipe.model]

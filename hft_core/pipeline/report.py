@@ -135,6 +135,10 @@ def _details(evaluated: Sequence[Path], split: str, shipped: int, prepared: Prep
 def _ledger(plan: Plan, folders: Mapping[str, Path], prepared: Prepared | None) -> list[dict[str, Any]]:
     unknown = _unknown_rates(plan, folders)
     ledgers: dict[str, Any] = dict(prepared.ledger) if prepared else {}
+    if plan.augment:
+        made = read_json(folders[plan.augment.name] / "augmented.json")
+        train = ledgers["train"]
+        ledgers["train"] = train | {"made": made["made"], "examples": train["examples"] | made["examples"]}
     for name, node in plan.texts.items():
         ledgers[name] = Prepared.load(folders[node.name]).ledger["text"]
     rows = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from hft_core.components import Columns, Objective, Stream
+from hft_core.components import Objective, Stream
 from hft_core.data.table import ROW, VARIANT, read_table
 from hft_core.errors import DataError
 from hft_core.runtime.ragged import Arrays, Ragged, concatenated
@@ -25,11 +25,11 @@ def encode_files(objective: Objective, files: Sequence[Path], streams: Sequence[
     """Encode the rows of an objective's sources, one stream description per file.
 
     Adds to the objective's arrays `row` (number in the source, unique over sources) and `variant`, int64 per
-    entry. Language models read no augmented variants: those repeat the text they have already seen.
+    entry.
     """
     parts: list[Arrays] = []
     for source, (file, stream) in enumerate(zip(files, streams, strict=True)):
-        for columns in _batches(file, variants=objective.needs_task):
+        for columns in read_table(file):
             arrays = objective.encode(columns, stream)
             position = np.asarray(arrays["row"])  # in this batch
             arrays["row"] = np.array(columns[ROW], np.int64)[position] + source * _SOURCE_STRIDE
@@ -38,16 +38,6 @@ def encode_files(objective: Objective, files: Sequence[Path], streams: Sequence[
     if not parts or not sum(len(part["row"]) for part in parts):
         raise DataError(f"objective {objective.type_name()}: its data ({objective.data}) has no usable row")
     return concatenated(parts)
-
-
-def _batches(file: Path, variants: bool) -> Iterable[Columns]:
-    for columns in read_table(file):
-        if variants:
-            yield columns
-            continue
-        kept = [index for index, variant in enumerate(columns[VARIANT]) if variant == 0]
-        if kept:
-            yield {name: [values[index] for index in kept] for name, values in columns.items()}
 
 
 def save_arrays(arrays: Arrays, folder: Path) -> None:

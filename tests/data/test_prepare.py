@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hft_core import Augmenter, Columns, DataError, Edit, PluginError, Roles, RowFilter, TextCleaner
-from hft_core.data.augmentation import with_variants
+from hft_core.data.augmentation import augment_split, with_variants
 from hft_core.data.cleaning import clean_texts, edited
 from hft_core.data.ledger import Ledger
 from hft_core.data.prepare import Prepared, prepare_task, prepare_text
@@ -57,11 +57,15 @@ def prepare(tmp_path: Path, rows: list[tuple[str, str]], **options: Any) -> Prep
         sources,
         options.get("split"),
         options.get("clean", []),
-        options.get("augment", []),
-        options.get("seed", 0),
         out,
     )
-    return Prepared.load(out)
+    prepared = Prepared.load(out)
+    if augmenters := options.get("augment"):  # as the node after it does
+        augmented = tmp_path / "augmented.arrow"
+        note = augment_split(prepared.file("train"), augmenters, prepared.roles, options.get("seed", 0), augmented)
+        augmented.replace(prepared.file("train"))
+        prepared.ledger["train"]["made"] = note["made"]
+    return prepared
 
 
 def texts(prepared: Prepared, split: str) -> list[str]:
@@ -330,7 +334,7 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     files = {"train": "train.csv", "validation": "dev.csv", "test": "test.csv"}
     sources = {name: CsvReader(type="csv", path=QUICKSTART / file) for name, file in files.items()}
     task = TextClassification(type="text-classification", text="review", label="sentiment")
-    prepare_task(task, sources, None, [ExactDuplicates(type="exact-duplicates")], [], 0, out)
+    prepare_task(task, sources, None, [ExactDuplicates(type="exact-duplicates")], out)
     return Prepared.load(out)
 
 
@@ -376,7 +380,7 @@ def test_the_quickstarts_leak_is_found(quickstart: Prepared) -> None:
 def test_text_takes_the_column_with_the_text(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     reader = write(tmp_path / "a.csv", many(20))
-    prepare_text(reader, "text", "text", [ExactDuplicates(type="exact-duplicates")], tmp_path / "out")
+    prepare_text(reader, "corpus", [ExactDuplicates(type="exact-duplicates")], tmp_path / "out")
     assert len(read_all(tmp_path / "out" / "text.arrow")["text"]) == 20
 
 
@@ -385,7 +389,7 @@ def test_text_without_a_usable_row(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     reader = TextReader(type="text", path=tmp_path / "a.txt")
     with pytest.raises(DataError, match="no usable row is left after cleaning"):
-        prepare_text(reader, "corpus", None, [LengthFilter(type="length", minimum=100)], tmp_path / "out")
+        prepare_text(reader, "corpus", [LengthFilter(type="length", minimum=100)], tmp_path / "out")
 
 
 def test_tables_keep_values_and_batches(tmp_path: Path) -> None:

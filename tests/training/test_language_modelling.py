@@ -154,13 +154,6 @@ def test_masked_lm_needs_a_mask_token(gpt: Any) -> None:
         objective.head(gpt.context(objective))
 
 
-def test_language_models_read_no_variants(bert: Any) -> None:
-    columns = {"text": ["good film", "bad film", "good movie"], "label": ["pos", "neg", "pos"]}
-    arrays = bert.arrays(bert.objective("masked-lm"), columns, variants=[0, 0, 1])
-    assert arrays["row"].tolist() == [0, 1]
-    assert len(bert.arrays(bert.objective("classification"), columns, variants=[0, 0, 1])["row"]) == 3
-
-
 def test_shares_of_masked_tokens_fit(bert: Any) -> None:
     assert bert.objective("masked-lm", mask=0.7, random=0.3)
     with pytest.raises(ValidationError, match="shares of one whole"):

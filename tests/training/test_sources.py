@@ -16,12 +16,21 @@ from hft_core import HeadSpec, PluginError
 from hft_plugins.transformers import source, tokenizer
 
 
-def no_prompt(*_: Any) -> str:
-    raise AssertionError("asked on the terminal")
+@pytest.fixture
+def prompts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Questions that were asked on the terminal."""
+    asked: list[str] = []
+
+    def answered(question: str = "") -> str:
+        asked.append(question)
+        return "n"
+
+    monkeypatch.setattr(builtins, "input", answered)
+    return asked
 
 
 @pytest.fixture
-def with_own_code(bert: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def with_own_code(bert: Any, tmp_path: Path) -> Path:
     """A model whose config.json names Python files of its own."""
     folder = tmp_path / "own-code"
     shutil.copytree(bert.start, folder)
@@ -35,21 +44,24 @@ def with_own_code(bert: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     }
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     (folder / "code.py").write_text("raise SystemExit('the code ran')\n", "utf-8")
-    monkeypatch.setattr(builtins, "input", no_prompt)
     return folder
 
 
-def test_a_model_with_its_own_code_is_refused_without_a_prompt(bert: Any, with_own_code: Path) -> None:
+def test_a_model_with_its_own_code_is_refused_without_a_prompt(
+    bert: Any, with_own_code: Path, prompts: list[str]
+) -> None:
     with pytest.raises(PluginError, match="cannot be loaded"):
         bert.model.build(with_own_code, bert.preprocessor, {"main": HeadSpec("sequence-classification", size=2)})
+    assert prompts == []
 
 
-def test_a_tokenizer_with_its_own_code_is_refused_without_a_prompt(with_own_code: Path) -> None:
+def test_a_tokenizer_with_its_own_code_is_refused_without_a_prompt(with_own_code: Path, prompts: list[str]) -> None:
     (with_own_code / "tokenizer.json").unlink()
     config = {"auto_map": {"AutoTokenizer": ["code.T", None]}, "tokenizer_class": "T"}
     (with_own_code / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
     with pytest.raises(PluginError, match="cannot be converted"):
         tokenizer.from_folder(with_own_code, None)
+    assert prompts == []
 
 
 class Hub:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hft_core.components import Facts, Metric
 from hft_core.data.prepare import Prepared
-from hft_core.data.table import VARIANT, read_all
+from hft_core.data.table import read_all
 from hft_core.evidence import evaluation
 from hft_core.pipeline.steps.common import MAIN, Folders, Process, bound_task, build_net, load_preprocessor, write_json
 from hft_core.recipe.model import Recipe
@@ -56,8 +56,6 @@ def baselines_step(
     assert recipe.task is not None
     task = bound_task(recipe.task, prepared)
     train = read_all(prepared.file("train"))
-    originals = [index for index, variant in enumerate(train[VARIANT]) if variant == 0]
-    train = {name: [values[index] for index in originals] for name, values in train.items()}
     facts = prepared.facts
     labels = [str(truth["label"]) for truth in task.truths(train, facts)]
     texts = _joined(train, prepared)

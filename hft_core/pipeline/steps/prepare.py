@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hft_core.components import Model, Objective, Reader, Stream
+from hft_core.data.augmentation import augment_split
 from hft_core.data.prepare import Prepared, prepare_task, prepare_text
-from hft_core.data.table import VARIANT, read_table
+from hft_core.data.table import read_table
 from hft_core.pipeline.steps.common import Folders, Process, bound_task, load_preprocessor, read_json, write_json
 from hft_core.recipe.model import SPLITS, Recipe
 
@@ -16,17 +17,15 @@ from hft_core.recipe.model import SPLITS, Recipe
 def prepare_task_step(
     recipe: Recipe, sources: Mapping[str, Reader], out: Path, inputs: Folders, process: Process
 ) -> None:
-    """Read, split, clean, check and augment the task's rows."""
+    """Read, split, clean and check the task's rows."""
     assert recipe.task is not None
-    prepare = recipe.prepare
-    prepare_task(recipe.task, sources, recipe.data.split, prepare.clean, prepare.augment, recipe.seed, out)
+    prepare_task(recipe.task, sources, recipe.data.split, recipe.prepare.clean, out)
     content = read_json(out / "prepared.json")
     for name, ledger in content["ledger"].items():
         moved = f", set aside for other splits {ledger['moved']}" if ledger["moved"] else ""
-        made = f", made {sum(ledger['made'].values())}" if ledger["made"] else ""
         process.say(
             f"{name}: read {ledger['read']}, kept {ledger['kept']}, quarantined {sum(ledger['quarantined'].values())}, "
-            f"dropped {sum(ledger['dropped'].values())}{moved}{made}"
+            f"dropped {sum(ledger['dropped'].values())}{moved}"
         )
     for check in content["checks"]:
         if check["severity"] in ("warning", "error"):
@@ -35,9 +34,19 @@ def prepare_task_step(
 
 def prepare_text_step(recipe: Recipe, reader: Reader, name: str, out: Path, inputs: Folders, process: Process) -> None:
     """Read and clean a source of unlabelled text; its file is called text.arrow."""
-    prepare_text(reader, "text", "text", recipe.prepare.clean, out)
+    prepare_text(reader, name, recipe.prepare.clean, out)
     ledger = read_json(out / "prepared.json")["ledger"]["text"]
     process.say(f"{name}: read {ledger['read']}, kept {ledger['kept']}")
+
+
+def augment_step(recipe: Recipe, out: Path, inputs: Folders, process: Process) -> None:
+    """Make variants of the training rows: train.arrow with originals and variants, augmented.json."""
+    prepared = Prepared.load(inputs["prepare"])
+    note = augment_split(
+        prepared.file("train"), recipe.prepare.augment, prepared.roles, recipe.seed, out / "train.arrow"
+    )
+    write_json(out / "augmented.json", note)
+    process.say("made " + (", ".join(f"{count} by {name}" for name, count in note["made"].items()) or "no variant"))
 
 
 def preprocessor_step(model: Model, start: Path | None, out: Path, inputs: Folders, process: Process) -> None:
@@ -50,15 +59,13 @@ def preprocessor_step(model: Model, start: Path | None, out: Path, inputs: Folde
 
 
 def _texts(inputs: Folders) -> Any:
-    """All original texts of the training split and of unlabelled sources."""
+    """All texts of the training split and of unlabelled sources."""
     for folder in inputs.values():
         prepared = Prepared.load(folder)
         for split in ("train", "text"):
             for columns in read_table(prepared.file(split)):
                 for name in prepared.roles.text:
-                    for index, text in enumerate(columns[name]):
-                        if columns[VARIANT][index] == 0:
-                            yield text
+                    yield from columns[name]
 
 
 def encode_step(
@@ -72,7 +79,8 @@ def encode_step(
     for name in names:
         own = recipe.task is not None and name in SPLITS
         prepared = Prepared.load(inputs["prepare" if own else f"prepare {name}"])
-        files.append(prepared.file(name if own else "text"))
+        augmented = own and "augment" in inputs
+        files.append(inputs["augment"] / "train.arrow" if augmented else prepared.file(name if own else "text"))
         task = bound_task(recipe.task, prepared) if recipe.task and own else None
         streams.append(Stream(preprocessor, prepared.roles, task, prepared.facts))
     arrays = encode_files(objective, files, streams)
