@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -12,7 +13,10 @@ from hft_core.cli.options import load, recipe_options
 @click.command("plan")
 @recipe_options
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder to compare with; default: runs/NAME.")
-def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...], out: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def command(
+    recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...], out: Path | None, as_json: bool
+) -> None:
     """Show the steps of RECIPE: which are in the store already, which would run, and what changed since the last run."""
     loaded, registry = load(recipe, overrides, plugins)
 
@@ -24,10 +28,9 @@ def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...],
     plan = build_plan(loaded, registry)
     store = store_of(loaded.folder)
     before = recorded(out or loaded.folder / "runs" / loaded.recipe.name).get("nodes", {})
-    waiting = 0
+    rows = []
     for node in plan.nodes:
         stored = store.has(node.key)
-        waiting += not stored
         if stored:
             state, why = "stored", ""
         elif node.name in before and before[node.name]["key"] != node.key:
@@ -36,6 +39,15 @@ def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...],
             state, why = "continue", "has a checkpoint"
         else:
             state, why = "run", "new"
-        click.echo(f"{state:<9}{node.name:<44}{node.key[:8]}  {why}")
+        rows.append({"state": state, "name": node.name, "key": node.key, "why": why})
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+        return
+    for row in rows:
+        click.echo(f"{row['state']:<9}{row['name']:<44}{row['key'][:8]}  {row['why']}")
     click.echo(f"training in {plan.precision}; store: {store.root}")
-    click.echo(f"next: hft run {recipe}" if waiting else "nothing to do: all is in the store")
+    click.echo(
+        f"next: hft run {recipe}"
+        if any(row["state"] != "stored" for row in rows)
+        else "nothing to do: all is in the store"
+    )

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hft_core.cli.options import load, recipe_options
+
+if TYPE_CHECKING:
+    from hft_core.recipe import LoadedRecipe
+    from hft_core.registry import Registry
+    from hft_core.store.store import Store
 
 
 @click.command("run")
 @recipe_options
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder; default: runs/NAME beside the recipe.")
 @click.option("--no-wait", is_flag=True, help="Exit with 8 instead of waiting for another process's result.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end: folder, metrics, bundle.")
 def command(
-    recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...], out: Path | None, no_wait: bool
+    recipe: Path,
+    overrides: tuple[str, ...],
+    plugins: tuple[Path, ...],
+    out: Path | None,
+    no_wait: bool,
+    as_json: bool,
 ) -> None:
     """Carry out RECIPE: prepare, train, evaluate, export, report.
 
@@ -22,22 +35,31 @@ def command(
     command continues a run that died, and runs only what a change concerns.
     """
     loaded, registry = load(recipe, overrides, plugins)
-    finish(loaded, registry, out, not no_wait)
+    finish(loaded, registry, out, wait=not no_wait, as_json=as_json)
 
 
-def finish(loaded, registry, out: Path | None, wait: bool, store=None) -> None:  # type: ignore[no-untyped-def]  # types would import pydantic early
+def finish(
+    loaded: LoadedRecipe,
+    registry: Registry,
+    out: Path | None,
+    wait: bool = True,
+    store: Store | None = None,
+    as_json: bool = False,
+) -> None:
     """Carry out a loaded recipe on the terminal, and say where things are and what to type next."""
     from hft_core.pipeline.progress import for_terminal
     from hft_core.pipeline.run import carry_out
 
     run = carry_out(loaded, registry, out, for_terminal(), wait, store)
-    summary(run.folder)
+    if not as_json:
+        summary(run.folder)
+        return
+    bundle = str(run.bundle) if (run.folder / "bundle").is_dir() else None
+    click.echo(json.dumps({"run": str(run.folder), "metrics": run.metrics, "bundle": bundle}, ensure_ascii=False))
 
 
 def summary(folder: Path) -> None:
     """Print figures beside baselines, where the results are, and the next sensible command."""
-    import json
-
     report = json.loads((folder / "report.json").read_text("utf-8"))
     headline = report["headline"]
     if headline:

@@ -236,3 +236,23 @@ def test_what_is_evaluated_has_the_trained_classifier(project: Any) -> None:
     except hft_core.RecipeError:
         return
     assert found == wanted
+
+
+def test_machines_get_json(project: Any) -> None:
+    """`plan --json` before, `run --json` at the end, nothing but JSON on standard output; two F1 scores side by side."""
+    project.recipe["evaluate"] = {
+        "metrics": [{"type": "f1"}, {"type": "f1", "name": "micro", "average": "micro"}],
+        "best": "micro",
+    }
+    recipe = project.write()
+    process = project.command("plan", str(recipe), "--json")
+    planned = json.loads(process.communicate()[0])
+    assert {node["state"] for node in planned} == {"run"}
+    process = project.command("run", str(recipe), "--json")
+    out, errors = process.communicate()
+    assert process.returncode == 0, errors
+    told = json.loads(out)
+    assert told["bundle"] is None
+    figures = told["metrics"]["validation"]
+    assert {"f1", "micro"} <= set(figures)
+    assert json.loads((Path(told["run"]) / "report.json").read_text("utf-8"))["headline"]["metric"] == "micro"
