@@ -13,7 +13,7 @@ demo: $(STAMP) ## Run the quickstart, then predict with its bundle.
 	$(BIN)/hft run examples/quickstart/recipe.yaml
 	$(BIN)/hft predict --format table examples/quickstart/runs/quickstart/bundle \
 	  "The zip broke on day two and nobody answers my mails." \
-	  "I expected little and ended up watching it twice." \
+	  "The strap is short, the colour is wrong, and I love it." \
 	  "Not the quietest kettle, but I would buy it again tomorrow."
 
 test: $(STAMP) ## The quick tests.

@@ -17,8 +17,10 @@ def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...])
     Exit code 2 for a mistake in the recipe, 3 for a missing file.
     """
     loaded, _ = load(recipe, overrides, plugins)
-    stages = len(loaded.recipe.stages)
-    click.echo(
-        f"{recipe} is valid: {stages} stage{'s' if stages > 1 else ''}, {len(loaded.recipe.data.sources)} data sources"
-    )
+    stages, sources = len(loaded.recipe.stages), len(loaded.recipe.data.sources)
+    click.echo(f"{recipe} is valid: {_counted(stages, 'stage')}, {_counted(sources, 'data source')}")
     click.echo(f"next: hft plan {recipe}")
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'s' if count != 1 else ''}"

@@ -46,8 +46,8 @@ def command(
     for row in rows:
         click.echo(f"{row['state']:<9}{row['name']:<44}{row['key'][:8]}  {row['why']}")
     click.echo(f"training in {plan.precision}; store: {store.root}")
-    click.echo(
-        f"next: hft run {recipe}"
-        if any(row["state"] != "stored" for row in rows)
-        else "nothing to do: all is in the store"
-    )
+    if all(row["state"] == "stored" for row in rows):
+        click.echo("nothing to do: all is in the store")
+        return
+    again = "".join(f" --set '{text}'" for text in overrides) + "".join(f" --plugin {file}" for file in plugins)
+    click.echo(f"next: hft run {recipe}{again}")

@@ -49,11 +49,11 @@ def command(
     """
     if bool(texts) == bool(file):
         raise RecipeError('hft predict needs either texts ("…", or - for lines from standard input) or --file')
-    rows, block = _source(texts, file)
 
     from hft_core.runtime import load
 
     opened = load(bundle, precision=precision, threads=threads)
+    rows, block = _source(texts, file, opened.text)
     bad: list[str] = []
     with _opened(out) as stream:
         answers = writer(form or ("csv" if out and out.suffix.lower() == ".csv" else "jsonl"), stream)
@@ -62,13 +62,13 @@ def command(
         answers.close()
     if bad:
         listed = "\n  ".join(bad[:_SHOWN]) + (f"\n  … and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else "")
-        raise DataError(f"{len(bad)} rows were not answered, the others were:\n  {listed}")
+        raise DataError(f"{len(bad)} row{'s' if len(bad) > 1 else ''} could not be answered:\n  {listed}")
 
 
-def _source(texts: tuple[str, ...], file: Path | None) -> tuple[Iterator[Row | Bad], int]:
+def _source(texts: tuple[str, ...], file: Path | None, columns: list[str]) -> tuple[Iterator[Row | Bad], int]:
     """Give the rows, and how many to answer at once: from a keyboard one by one."""
     if file:
-        return from_file(file), _BLOCK
+        return from_file(file, columns), _BLOCK
     if texts == ("-",):
         return from_lines(standard_input()), 1 if sys.stdin.isatty() else _BLOCK
     return iter([Row(place, text) for place, text in enumerate(texts, 1)]), _BLOCK
@@ -84,8 +84,17 @@ def _answered(bundle: Bundle, rows: Iterator[Row | Bad], size: int, bad: list[st
         for row, reason in zip(block, reasons, strict=True):
             if reason is not None:
                 bad.append(f"line {row.place}: {reason}")
-            answers.append(next(predictions) if reason is None else {ERROR: reason, "line": row.place})
+            if reason is None and isinstance(row, Row):
+                answers.append(_with_text(row.value, next(predictions), bundle.text))
+            else:
+                answers.append({ERROR: reason, "line": row.place})
         yield answers
+
+
+def _with_text(value: Any, prediction: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Put what was asked before the answer, so that a person sees which is whose."""
+    texts = dict.fromkeys(names, value) if isinstance(value, str) else {name: value[name] for name in names}
+    return {(f"input_{name}" if name in prediction else name): text for name, text in texts.items()} | prediction
 
 
 @contextmanager

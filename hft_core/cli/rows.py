@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,21 @@ class Bad:
     reason: str
 
 
-def from_file(file: Path) -> Iterator[Row | Bad]:
-    """Read `.csv`, `.tsv`, `.jsonl`, or one text per line. Raises DataError if the file cannot be opened."""
+def from_file(file: Path, columns: Sequence[str] = ()) -> Iterator[Row | Bad]:
+    """Read `.csv`, `.tsv`, `.jsonl`, or one text per line.
+
+    Raises DataError if the file cannot be opened, is not UTF-8 text, or its header lacks one of `columns`.
+    """
     try:
+        with file.open("rb") as raw:
+            _require_text(raw.read(1 << 16), file)
         # Bytes that are not UTF-8 become lone surrogates, by which `_checked` knows them.
         stream = file.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}; check the path") from error
     with stream:
         if file.suffix.lower() in (".csv", ".tsv"):
-            yield from from_csv(stream, "\t" if file.suffix.lower() == ".tsv" else ",", str(file))
+            yield from from_csv(stream, str(file), columns)
         elif file.suffix.lower() in (".jsonl", ".ndjson"):
             yield from from_jsonl(stream)
         else:
@@ -73,14 +79,21 @@ def from_jsonl(lines: Iterable[str]) -> Iterator[Row | Bad]:
         yield Row(place, value)
 
 
-def from_csv(lines: Iterable[str], delimiter: str, name: str) -> Iterator[Row | Bad]:
-    """Take the first record as the names of the columns. Raises DataError where there is none."""
+def from_csv(lines: Iterable[str], name: str, columns: Sequence[str] = ()) -> Iterator[Row | Bad]:
+    """Take the first record as the names of the columns; they are divided by what divides them most often.
+
+    Raises DataError where there is none, or it lacks one of `columns`.
+    """
     csv.field_size_limit(_LONGEST_FIELD)
-    reader = csv.reader(lines, delimiter=delimiter)
+    remaining = iter(lines)
+    first = next(remaining, "")
+    reader = csv.reader(chain([first], remaining), delimiter=max(",\t;|", key=first.count))
     try:
         header = next(reader, [])
         if not any(header):
             raise DataError(f"{name} is empty; its first line has to name the columns")
+        if lacking := [column for column in columns if column not in header]:
+            raise DataError(f"{name} has no column {lacking[0]!r}, which this model reads; it has {', '.join(header)}")
         for record in reader:
             if not record:
                 continue
@@ -99,6 +112,16 @@ def standard_input() -> Iterator[str]:
     """Give the lines of standard input as they come, read as UTF-8."""
     for line in sys.stdin.buffer:
         yield line.decode("utf-8", errors="surrogateescape")
+
+
+def _require_text(head: bytes, file: Path) -> None:
+    """Refuse, once and not row by row, a file that is in another encoding."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:200]:
+        raise DataError(f"{file} is not UTF-8 text; convert it first (iconv -f UTF-16 -t UTF-8, for example)")
+    lines = head.splitlines()[:200]
+    foreign = sum(_checked(0, line.decode("utf-8-sig", "surrogateescape")) is not None for line in lines)
+    if foreign > 0.5 * len(lines):
+        raise DataError(f"{file} is not UTF-8; convert it first (iconv -f GB18030 -t UTF-8, for example)")
 
 
 def _checked(place: int, text: str) -> Bad | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hft_core.components import Augmenter, Columns, Roles
-from hft_core.data.cleaning import edited
+from hft_core.data.cleaning import edited, require_one_each
 from hft_core.data.ledger import Ledger
 from hft_core.data.table import ROW, VARIANT, read_table, write_table
 from hft_core.runtime.edits import Edit, touches
@@ -21,6 +21,7 @@ def augment_split(
 ) -> dict[str, Any]:
     """Write the rows of an Arrow file with their variants into another; gives `made` and `examples` by augmenter."""
     ledger = Ledger()
+    ledger.made.update(dict.fromkeys((augmenter.type_name() for augmenter in augmenters), 0))
     write_table(target, with_variants(read_table(source), augmenters, roles, seed, ledger))
     return {"made": dict(ledger.made), "examples": ledger.examples}
 
@@ -54,10 +55,9 @@ def _one_variant(batch: Columns, augmenter: Augmenter, roles: Roles, key: int) -
         texts = batch[name]
         spans = _protected(batch, roles, len(texts)) if position == 0 else [[] for _ in texts]
         random = RowRandom(key_of(key, name), np.array(batch[ROW], np.int64))
-        edits = [
-            _allowed(found, row_spans)
-            for found, row_spans in zip(augmenter.edits(texts, spans, random), spans, strict=True)
-        ]
+        found_edits = augmenter.edits(texts, spans, random)
+        require_one_each(found_edits, texts, augmenter)
+        edits = [_allowed(found, row_spans) for found, row_spans in zip(found_edits, spans, strict=True)]
         columns = edited(columns, name, edits, roles if position == 0 else None, augmenter)
         changed |= {index for index, found in enumerate(edits) if found and columns[name][index].strip()}
     return columns, sorted(changed)

@@ -44,15 +44,20 @@ def edited(
     Raises PluginError, naming the component that made them, for edits that overlap or leave the text.
     """
     texts = columns[name]
+    require_one_each(edits, texts, author)
     try:
-        if len(edits) != len(texts):
-            raise ValueError("another number of lists than of texts")
         return _edited(columns, name, texts, edits, roles)
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError) as error:
+        raise PluginError(f"{author.kind} {author.type_name()!r} gave edits that do not fit: {error}") from error
+
+
+def require_one_each(edits: Sequence[Sequence[Edit]], texts: Sequence[str], author: Component) -> None:
+    """Raise PluginError, naming the component, unless it gave one list of edits per text."""
+    if len(edits) != len(texts):
         raise PluginError(
-            f"{author.kind} {author.type_name()!r} gave edits that do not fit: {error}; it must give one list of edits "
-            f"per text ({len(texts)} texts, {len(edits)} lists)"
-        ) from error
+            f"{author.kind} {author.type_name()!r} gave edits that do not fit: {len(edits)} lists for {len(texts)} texts; "
+            "it must give one list of edits per text, an empty one where nothing changes"
+        )
 
 
 def _edited(

@@ -126,7 +126,10 @@ def prepare_text(reader: Reader, name: str, cleaners: Sequence[Cleaner], out: Pa
 
 
 def _empty(columns: Columns, roles: Roles) -> list[str | None]:
-    return [None if str(text or "").strip() else "empty-text" for text in columns[roles.text[0]]]
+    return [
+        "empty-text" if text is None or text == "" else "not-a-text" if not isinstance(text, str) else None
+        for text in columns[roles.text[0]]
+    ]
 
 
 def _as_originals(batches: Iterator[Columns]) -> Iterator[Columns]:

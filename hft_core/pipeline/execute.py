@@ -16,7 +16,7 @@ from hft_core.training.stopping import watch
 def execute(nodes: Sequence[Node], store: Store, progress: Progress, wait: bool = True) -> dict[str, Path]:
     """Make all nodes; gives their folders by name."""
     folders: dict[str, Path] = {}
-    with watch() as stop:
+    with watch(progress.say) as stop:
         for number, node in enumerate(nodes, 1):
             progress.node(number, len(nodes), node.name)
             process = Process(progress.say, progress.advance, stop, store.work(node.key))

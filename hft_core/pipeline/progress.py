@@ -95,9 +95,10 @@ class Bars(Lines):
 
     def line(self, text: str) -> None:
         """Print above the bar."""
+        from rich.text import Text
+
         elapsed = time.monotonic() - self.began
-        self.console.print(f"[dim]{int(elapsed) // 60:02d}:{elapsed % 60:04.1f}[/dim] ", end="")
-        self.console.print(text, markup=False)
+        self.console.print(Text.assemble((f"{int(elapsed) // 60:02d}:{elapsed % 60:04.1f} ", "dim"), text))
 
     def advance(self, step: int, steps: int, figures: dict[str, float]) -> None:
         """Move the bar."""

@@ -185,6 +185,12 @@ def _checks(plan: Plan, folders: Mapping[str, Path], prepared: Prepared | None) 
     if prepared:
         for name, node in plan.texts.items():
             checks += check_corpus(name, Prepared.load(folders[node.name]), prepared)
+    if plan.augment:
+        for name, count in read_json(folders[plan.augment.name] / "augmented.json")["made"].items():
+            if not count:
+                title = f"{name} made no variant"
+                detail = "It found nothing to change; is it meant for this language, or does it need a table?"
+                checks.append({"severity": "warning", "title": title, "detail": detail})
     for name, rate in _unknown_rates(plan, folders).items():
         severity = "warning" if rate > 0.05 else "ok"
         advice = "Choose a model of this language, or train a tokenizer." if rate > 0.05 else "Under 5 % is fine."

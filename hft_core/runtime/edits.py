@@ -27,7 +27,8 @@ def checked(text: str, edits: Iterable[Edit]) -> list[Edit]:
     position = 0
     for start, end, replacement in ordered:
         if not position <= start <= end <= len(text):
-            raise ValueError(f"edit ({start}, {end}, {replacement!r}) overlaps another or leaves the text")
+            why = "overlaps the one before" if start < position else f"leaves the text of {len(text)} characters"
+            raise ValueError(f"edit ({start}, {end}, {replacement!r}) of {text[:40]!r} {why}")
         position = end
     return ordered
 

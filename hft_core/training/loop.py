@@ -100,6 +100,7 @@ def train(job: Job) -> Result:
 def _train(stage: _Stage, job: Job) -> Result:
     stage.resume()
     if stage.step == 0:
+        job.say(f"{stage.steps} steps; first trying the longest batch and the first one")
         stage.dry_run()
         if job.stage.stage == "pretrain":
             stage.validate()  # what the text is worth to the model that the stage starts from

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -16,8 +16,8 @@ class StopRequest:
 
 
 @contextmanager
-def watch() -> Iterator[StopRequest]:
-    """Note SIGTERM and SIGINT while the block runs; a second Ctrl-C interrupts at once."""
+def watch(say: Callable[[str], None]) -> Iterator[StopRequest]:
+    """Note SIGTERM and SIGINT while the block runs, and tell `say`; a second Ctrl-C interrupts at once."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
         yield request
@@ -26,6 +26,8 @@ def watch() -> Iterator[StopRequest]:
     def note(number: int, frame: FrameType | None) -> None:
         if request.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not request.asked:
+            say("asked to stop: training stops after this step with a checkpoint, other work when it is done")
         request.asked = True
 
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -165,8 +165,14 @@ def test_what_is_disabled_is_named(tiny: Any, hft_here: Callable[..., Any], refu
 
 
 @pytest.mark.parametrize("given", ["nowhere.py", "."])
-def test_no_such_plugin_file(given: str, tiny: Any, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:
-    refused(hft_here("check", tiny.write(), "--plugin", given), "plugin", "--plugin: there is no file")
+def test_no_such_plugin_file(
+    given: str, tiny: Any, hft_here: Callable[..., Any], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    refused(
+        hft_here("check", tiny.write(), "--plugin", given),
+        "plugin",
+        f"--plugin {(tmp_path / given).absolute()} cannot be loaded: there is no such file",
+    )
 
 
 def test_the_entry_points_module_is_not_searched_in_the_working_folder(

@@ -67,7 +67,7 @@ def test_a_step_that_does_not_fit_into_memory(
 
     monkeypatch.setattr(Classification, "loss", loss)
     outcome = hft_here("run", tiny.write())
-    refused(outcome, "memory", "objective classification", "does not fit into memory", "`micro_batch: 16`")
+    refused(outcome, "memory", "a step of 32 rows", "does not fit into memory", "`micro_batch: 16`")
 
 
 def test_masked_words_without_a_mask(tiny: Any, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:

@@ -211,8 +211,8 @@ def test_an_edited_file_gives_another_key(tiny: Any, from_file: Callable[..., Pl
         (tmp_path / "mine.py").write_text(source, encoding="utf-8")
         registry = load_registry([tmp_path / "mine.py"])
         plan = build_plan(load_recipe(tiny.write(), registry), registry)
-        assert plan.prepare is not None
-        keys.append(plan.prepare.key)
+        assert plan.augment is not None
+        keys.append(plan.augment.key)
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -224,7 +224,7 @@ def test_the_same_file_is_loaded_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_no_such_file(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="--plugin: there is no file"):
+    with pytest.raises(PluginError, match="none.py cannot be loaded: there is no such file"):
         load_registry([tmp_path / "none.py"])
 
 

@@ -57,7 +57,7 @@ def test_jsonl_rows(bundle_folder: Path, tmp_path: Path) -> None:
     )
     result = run(bundle_folder, "--file", file)
     assert isinstance(result.exception, DataError)
-    assert "2 rows were not answered" in str(result.exception)
+    assert "2 rows could not be answered" in str(result.exception)
     assert "line 2: it is not JSON" in str(result.exception)
     assert "line 4: the column 'review' is null" in str(result.exception)
     answers = objects(result)
@@ -66,12 +66,29 @@ def test_jsonl_rows(bundle_folder: Path, tmp_path: Path) -> None:
     assert answers[4]["s"] == "\udc00"
 
 
+def test_any_delimiter_and_one_message_for_a_file_that_does_not_fit(bundle_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    for delimiter in ",;\t|":
+        file.write_text(f"id{delimiter}review\n1{delimiter}好吃\n", encoding="utf-8")
+        assert [answer["review"] for answer in objects(run(bundle_folder, "--file", file))] == ["好吃"]
+    file.write_text("id;comment\n1;a\n2;b\n", encoding="utf-8")
+    result = run(bundle_folder, "--file", file)
+    assert "has no column 'review', which this model reads; it has id, comment" in str(result.exception)
+    for encoding, word in (("gb18030", "GB18030"), ("utf-16", "UTF-16")):
+        file.write_bytes(("review\n" + "味道很好\n" * 30).encode(encoding))
+        result = run(bundle_folder, "--file", file)
+        assert isinstance(result.exception, DataError)
+        assert str(result.exception).count("convert it first") == 1
+        assert word in str(result.exception)
+        assert not result.stdout
+
+
 def test_csv_output(bundle_folder: Path, tmp_path: Path) -> None:
     file, out = tmp_path / "rows.csv", tmp_path / "out.csv"
     file.write_text("id,review\n1,好吃\n2\n", encoding="utf-8")
     assert isinstance(run(bundle_folder, "--file", file, "--out", out).exception, DataError)
     rows = list(csv.DictReader(io.StringIO(out.read_text(encoding="utf-8"))))
-    assert list(rows[0]) == ["id", "label", "score", "scores", "line", "error"]
+    assert list(rows[0]) == ["review", "id", "label", "score", "scores", "line", "error"]
     assert rows[0]["id"] == "1"
     assert set(json.loads(rows[0]["scores"])) == set(LABELS)
     assert "1 fields" in rows[1]["error"]

@@ -46,7 +46,10 @@ def augment_step(recipe: Recipe, out: Path, inputs: Folders, process: Process) -
         prepared.file("train"), recipe.prepare.augment, prepared.roles, recipe.seed, out / "train.arrow"
     )
     write_json(out / "augmented.json", note)
-    process.say("made " + (", ".join(f"{count} by {name}" for name, count in note["made"].items()) or "no variant"))
+    for name, count in note["made"].items():
+        process.say(
+            f"made {count} by {name}" if count else f"warning: {name} found nothing to change, so it made no variant"
+        )
 
 
 def preprocessor_step(model: Model, start: Path | None, out: Path, inputs: Folders, process: Process) -> None:
