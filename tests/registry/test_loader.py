@@ -224,7 +224,7 @@ def test_the_same_file_is_loaded_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_no_such_file(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="none.py cannot be loaded: there is no such file"):
+    with pytest.raises(PluginError, match=r"none\.py cannot be loaded: there is no such file"):
         load_registry([tmp_path / "none.py"])
 
 
