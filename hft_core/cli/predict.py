@@ -44,7 +44,7 @@ def command(
 ) -> None:
     """Predict with BUNDLE (or a run's folder): for each TEXT, for the rows of --file, or for lines from - (stdin).
 
-    Columns that the model doesn't read are carried through. A row that cannot be answered gives an
+    Each answer begins with its text; other columns of a row are carried through. A row that cannot be answered gives an
     object with `error` in its place, the others are answered, and the exit code is 3.
     """
     if bool(texts) == bool(file):

@@ -20,7 +20,7 @@ def test_a_sound_bundle_answers(bundle: Path, hft_here: Callable[..., Any]) -> N
     outcome = hft_here("predict", bundle, "a good film", "很好")
     assert outcome.code == 0, outcome.err
     answers = [json.loads(line) for line in outcome.out.splitlines()]
-    assert [sorted(answer) for answer in answers] == [["label", "score", "scores"]] * 2
+    assert [sorted(answer) for answer in answers] == [["label", "review", "score", "scores"]] * 2
     assert hft_here("verify", bundle).code == 0
 
 
@@ -62,7 +62,7 @@ def test_rows_that_cannot_be_answered_do_not_stop_the_others(
 ) -> None:
     (tmp_path / "rows.csv").write_bytes(b"id,review\n1,fine\n2,caf\xe9\n3,a,b\n4,good\n")
     outcome = hft_here("predict", bundle, "--file", "rows.csv")
-    refused(outcome, "data", "2 rows were not answered", "line 3: it is not UTF-8", "line 4: it has 3 fields")
+    refused(outcome, "data", "2 rows could not be answered", "line 3: it is not UTF-8", "line 4: it has 3 fields")
     answers = [json.loads(line) for line in outcome.out.splitlines()]
     assert [answer.get("id") for answer in answers] == ["1", None, None, "4"]
     refused(hft_here("predict", bundle, "--file", "none.csv"), "data", "none.csv cannot be read")
