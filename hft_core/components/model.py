@@ -86,6 +86,14 @@ class Model(Component):
         """
         return None
 
+    def describe(self) -> str:
+        """Say in a few words what it is and what it starts from, for reports."""
+        return self.type_name()
+
+    def hub_name(self) -> str | None:
+        """The name on the hub of what it starts from, for the model card; None for anything else."""
+        return None
+
     @abstractmethod
     def preprocessor(self, start: Path | None, texts: Iterable[str]) -> Preprocessor:
         """Load the preprocessor of `start`, or make a new one from cleaned training `texts`.

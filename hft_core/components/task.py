@@ -133,6 +133,6 @@ class Task(Component):
     def truths(self, columns: Columns, facts: Facts) -> list[Prediction]:
         """Give the target of each row in the form of a prediction, for the metrics."""
 
-    def tune(self, columns: Columns, predictions: list[Prediction], facts: Facts) -> Facts:
+    def tune(self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts) -> Facts:
         """Adjust facts (thresholds, temperature) on the validation split with the best model; by default unchanged."""
         return facts

@@ -49,8 +49,8 @@ def write_report(
         "hft": version("hft-core"),
         "seeds": seeds,
         "task": recipe.task.type_name() if recipe.task else None,
-        "model": _model_words(loaded),
-        "base_model": _hub_name(loaded),
+        "model": recipe.model.describe(),
+        "base_model": recipe.model.hub_name(),
         "recipe": _recipe_text(loaded),
         "headline": {"split": split, "metric": best.title, "greater_is_better": best.greater_is_better}
         if best and evaluated
@@ -210,20 +210,6 @@ def _stage(node: Node, folder: Path) -> dict[str, Any]:
         "curves": history,
         "notes": [*best, *note["notes"]],
     }
-
-
-def _model_words(loaded: LoadedRecipe) -> str:
-    model = loaded.raw["model"]
-    source = model.get("source")
-    if isinstance(source, dict):
-        return f"{model['type']}, {source.get('scratch')} size, from scratch"
-    return f"{model['type']} from {source}"
-
-
-def _hub_name(loaded: LoadedRecipe) -> str | None:
-    source = loaded.raw["model"].get("source")
-    is_name = isinstance(source, str) and not isinstance(getattr(loaded.recipe.model, "source", None), Path)
-    return source if is_name and ":" not in source else None
 
 
 def _recipe_text(loaded: LoadedRecipe) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from hft_core.components import Call, Columns, Facts, Preprocessor, Task
 from hft_core.components.net import Net
-from hft_core.runtime.driver import predict
+from hft_core.runtime.driver import Outcome, predict
 from hft_core.runtime.ragged import Arrays, Ragged, take
 
 
@@ -26,14 +26,14 @@ def torch_call(net: Net, head: str) -> Call:
     return call
 
 
-def predictions(
+def infer(
     net: Net, head: str, task: Task, columns: Columns, preprocessor: Preprocessor, facts: Facts, batch_size: int = 64
-) -> list[dict[str, Any]]:
+) -> Outcome:
     """Predict all rows in evaluation mode; the net's mode is as before afterwards."""
     training = net.training
     net.eval()
     try:
-        return predict(task, columns, preprocessor, facts, torch_call(net, head), batch_size).predictions
+        return predict(task, columns, preprocessor, facts, torch_call(net, head), batch_size)
     finally:
         net.train(training)
 

@@ -25,7 +25,7 @@ from hft_core.recipe.model import Stage
 from hft_core.runtime.randomness import key_of
 from hft_core.training import checkpoint
 from hft_core.training.allocator import keep_large_buffers
-from hft_core.training.inference import predictions
+from hft_core.training.inference import infer
 from hft_core.training.stopping import StopRequest
 from hft_core.training.streams import Batch, LiveStream, tensors
 
@@ -339,7 +339,9 @@ class _Stage:
         wanted = self.job.validation
         if wanted is None or not next(iter(wanted.columns.values()), []):
             return {}
-        found = predictions(self.net, wanted.head, wanted.task, wanted.columns, self.job.preprocessor, wanted.facts)
+        found = infer(
+            self.net, wanted.head, wanted.task, wanted.columns, self.job.preprocessor, wanted.facts
+        ).predictions
         truths = wanted.task.truths(wanted.columns, wanted.facts)
         figures: dict[str, float] = {}
         for metric in wanted.metrics:

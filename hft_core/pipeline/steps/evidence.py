@@ -18,7 +18,7 @@ def evaluate_step(
     recipe: Recipe, metrics: Sequence[Metric], stage: str, out: Path, inputs: Folders, process: Process
 ) -> None:
     """Predict validation and test, tune the task's facts on validation, measure."""
-    from hft_core.training.inference import predictions
+    from hft_core.training.inference import infer
 
     prepared = Prepared.load(inputs["prepare"])
     assert recipe.task is not None
@@ -30,11 +30,12 @@ def evaluate_step(
         columns = read_all(prepared.file(split))
         if not columns:
             continue
-        found = predictions(net, MAIN, task, columns, preprocessor, facts)
+        outcome = infer(net, MAIN, task, columns, preprocessor, facts)
+        found = outcome.predictions
         if split == "validation":
-            facts = task.tune(columns, found, facts)
+            facts = task.tune(columns, outcome.arrays, outcome.outputs, facts)
             if facts != prepared.facts:
-                found = predictions(net, MAIN, task, columns, preprocessor, facts)
+                found = task.decode(columns, outcome.arrays, outcome.outputs, facts)
         truths = task.truths(columns, facts)
         texts = [
             " | ".join(map(str, parts)) for parts in zip(*(columns[name] for name in prepared.roles.text), strict=True)

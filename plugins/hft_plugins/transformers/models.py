@@ -72,6 +72,18 @@ class TransformersModel(Model):
         """Give the local folder of the source, fetching it from the hub if it is a hub name."""
         return None if isinstance(self.source, Scratch) else sources.locate(self.source, self.revision)
 
+    def describe(self) -> str:
+        """Type and source."""
+        if isinstance(self.source, Scratch):
+            return f"{self.type_name()}, {self.source.scratch} size, from scratch"
+        source = self.source.name if isinstance(self.source, Path) else self.source
+        return f"{self.type_name()} from {source}"
+
+    def hub_name(self) -> str | None:
+        """The source, if it is a name and no package."""
+        is_name = isinstance(self.source, str) and not self.source.startswith("package:")
+        return str(self.source) if is_name else None
+
     def learns_preprocessor(self) -> bool:
         """Only a new tokenizer is trained."""
         return isinstance(self.source, Scratch) and isinstance(self.source.tokenizer, TokenizerSettings)
