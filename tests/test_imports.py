@@ -81,7 +81,7 @@ def test_help_needs_no_pydantic(help_of: str, without: Callable[..., str]) -> No
 def test_predict_is_light(without: Callable[..., str], exported: Path) -> None:
     blocked = (*HEAVY, "pydantic", "pydantic_core", "ruamel", "pluggy", "rich", "filelock")
     out = without(blocked, command("predict", exported, "a <b>good</b> film", "很好"))
-    assert [sorted(json.loads(line)) for line in out.splitlines()] == [["label", "score", "scores"]] * 2
+    assert [sorted(json.loads(line)) for line in out.splitlines()] == [["label", "review", "score", "scores"]] * 2
     without(blocked, command("verify", exported))
 
 
