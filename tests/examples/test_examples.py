@@ -191,7 +191,9 @@ def test_plugin_is_used_by_a_recipe(examples, plugin):
     assert "hft_shorthand.elongation" in {cleaner["module"] for cleaner in bundle["cleaners"]}
 
     # At predict time the plugin's cleaner runs; and without the plugin the bundle says what to install.
-    long, short = (_hft("predict", run / "bundle", text, path=plugin) for text in ("Sooooo good.", "Soo good."))
+    texts = ("Sooooo good.", "Soo good.")
+    long, short = (json.loads(_hft("predict", run / "bundle", text, path=plugin)) for text in texts)
+    assert (long.pop("review"), short.pop("review")) == texts  # as they were asked
     assert long == short
     with pytest.raises(AssertionError, match="exit code 4") as caught:
         _hft("predict", run / "bundle", "Sooooo good.")
