@@ -26,9 +26,9 @@ def watch(say: Callable[[str], None]) -> Iterator[StopRequest]:
     def note(number: int, frame: FrameType | None) -> None:
         if request.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        if not request.asked:
+        first, request.asked = not request.asked, True  # before it is said: another signal may come meanwhile
+        if first:
             say("asked to stop: training stops after this step with a checkpoint, other work when it is done")
-        request.asked = True
 
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
