@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from abc import ABC, abstractmethod
 from typing import IO, Any
 
 ERROR = "error"
@@ -16,15 +17,15 @@ def writer(form: str, stream: IO[str]) -> Writer:
     return writers[form](stream)
 
 
-class Writer:
+class Writer(ABC):
     """Writes one answer per row, in order."""
 
     def __init__(self, stream: IO[str]):
         self.stream = stream
 
+    @abstractmethod
     def write(self, answers: list[dict[str, Any]]) -> None:
         """Write answers."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Write what is left."""
