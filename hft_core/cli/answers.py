@@ -29,6 +29,7 @@ class Writer(ABC):
 
     def close(self) -> None:
         """Write what is left."""
+        self.stream.flush()
 
 
 class JsonLines(Writer):
