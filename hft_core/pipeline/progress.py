@@ -38,6 +38,7 @@ class Lines(Progress):
         self.stream = stream or sys.stderr
         self.began = time.monotonic()
         self.stage_began = self.told = self.began
+        self.first: tuple[int, float] | None = None
         self.title = ""
 
     def line(self, text: str) -> None:
@@ -48,6 +49,7 @@ class Lines(Progress):
     def node(self, number: int, total: int, name: str) -> None:
         """Remember the title; it is printed with the outcome."""
         self.title = f"{number}/{total} {name}"
+        self.first = None
         self.stage_began = self.told = time.monotonic()
 
     def say(self, text: str) -> None:
@@ -57,10 +59,12 @@ class Lines(Progress):
     def advance(self, step: int, steps: int, figures: dict[str, float]) -> None:
         """Print now and then."""
         now = time.monotonic()
+        if self.first is None:  # what is left is reckoned from here: loading and the trial batches are no steps
+            self.first, self.told = (step, now), now
         if now - self.told < _EVERY or step == steps:
             return
         self.told = now
-        left = (now - self.stage_began) / step * (steps - step)
+        left = (now - self.first[1]) / (step - self.first[0]) * (steps - step)
         self.line(f"{self.title}: step {step}/{steps}, {_shown(figures)}, about {_duration(left)} left")
 
     def reused(self) -> None:
