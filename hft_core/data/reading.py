@@ -65,6 +65,5 @@ def sample_of(reader: Reader, rows: int = 1000) -> Columns:
     for item in reader.read():
         if not isinstance(item, Refusal):
             return {column: values[:rows] for column, values in item.columns.items()}
-    raise DataError(
-        f"{getattr(reader, 'path', reader.type_name())} has no readable row; is it UTF-8 text in the form that `type: {reader.type_name()}` reads?"
-    )
+    source = getattr(reader, "path", reader.type_name())
+    raise DataError(f"{source} has no readable row; is it UTF-8 text in the form that `type: {reader.type_name()}` reads?")
