@@ -66,4 +66,6 @@ def sample_of(reader: Reader, rows: int = 1000) -> Columns:
         if not isinstance(item, Refusal):
             return {column: values[:rows] for column, values in item.columns.items()}
     source = getattr(reader, "path", reader.type_name())
-    raise DataError(f"{source} has no readable row; is it UTF-8 text in the form that `type: {reader.type_name()}` reads?")
+    raise DataError(
+        f"{source} has no readable row; is it UTF-8 text in the form that `type: {reader.type_name()}` reads?"
+    )
