@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _COMPONENTS = (
     "Augmenter Call Cleaner Columns Component Exporter Facts Finished Graph HeadSpec Loss Metric Model Objective "
     "Optimizer ParamGroup Prediction Preprocessor Ramp Reader Refusal Roles RowFilter Rows Schedule Section Settings "
-    "Spans Stream Task Technique TextCleaner resolve_path"
+    "Spans Stream Task Technique TextCleaner TextEncoder resolve_path"
 )
 _ERRORS = (
     "DamagedError DataError DiskError HftError Interrupted LockedError NonFiniteError OutOfMemoryError PluginError "

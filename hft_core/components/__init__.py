@@ -5,7 +5,7 @@ from hft_core.components.base import NAME, Component, Settings, resolve_path
 from hft_core.components.cleaner import Cleaner, RowFilter, TextCleaner
 from hft_core.components.exporter import Exporter, Finished, Section
 from hft_core.components.metric import Metric
-from hft_core.components.model import Graph, Model, Preprocessor
+from hft_core.components.model import Graph, Model, Preprocessor, TextEncoder
 from hft_core.components.objective import Loss, Objective, Ramp, Stream
 from hft_core.components.optimizer import Optimizer, ParamGroup
 from hft_core.components.reader import Columns, Reader, Refusal, Rows
@@ -56,5 +56,6 @@ __all__ = [
     "Task",
     "Technique",
     "TextCleaner",
+    "TextEncoder",
     "resolve_path",
 ]

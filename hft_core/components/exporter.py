@@ -13,7 +13,7 @@ from hft_core.components.cleaner import TextCleaner
 from hft_core.components.metric import Metric
 from hft_core.components.model import Model, Preprocessor
 from hft_core.components.reader import Columns
-from hft_core.components.task import Facts, Task
+from hft_core.components.task import Call, Facts, Task
 
 if TYPE_CHECKING:
     from hft_core.components.net import Net
@@ -26,7 +26,7 @@ class Finished:
     name: str
     """The recipe's name."""
     head: str
-    """The task's name, which is its head's name in the net."""
+    """The task's name in the recipe, which is its head's name in the net."""
     task: Task
     facts: Facts
     model: Model
@@ -36,6 +36,8 @@ class Finished:
     validation: Columns
     """Real rows as they were read, before cleaning: what a user would give to the bundle."""
     metrics: Sequence[Metric]
+    call: Call
+    """Runs the trained net in torch, as evaluation does: what an export has to equal."""
     folder: Path
     """The finished model's folder, as `transformers` loads it."""
     card: dict[str, Any] = field(default_factory=dict)

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class Preprocessor(Protocol):
-    """Turns raw fields into arrays: a tokenizer or an image processor. Free of torch, the same at predict time.
+    """Turns raw fields into arrays: a tokenizer, an image processor. Free of torch, the same at predict time.
 
-    Its module has ``load(folder: Path, settings: dict) -> Preprocessor``; the bundle names the module.
+    These are what the engine calls. How raw fields become arrays is between a preprocessor and the tasks and
+    objectives that use it; for texts that is `TextEncoder`. Its module has ``load(folder: Path, settings: dict)``, which
+    restores it; the bundle names the module.
     """
 
     module: str
     """The importable module whose ``load`` restores it."""
-    vocabulary: int
-    """Number of different token ids; 0 where there are none."""
 
     def settings(self) -> dict[str, Any]:
         """Give what `load` needs besides the files, as plain JSON."""
@@ -39,16 +39,28 @@ class Preprocessor(Protocol):
         """Write the files (tokenizer.json, …) into `folder`."""
         ...
 
+    def pad(self, arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """Make one padded batch of model inputs of the rows of `arrays`; other arrays pass unchanged."""
+        ...
+
+
+class TextEncoder(Preprocessor, Protocol):
+    """A preprocessor of texts, as text tasks and language-modelling objectives use it."""
+
+    vocabulary: int
+    """Number of different token ids."""
+
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Arrays:
         """Turn texts (and their second halves) into ragged model inputs, one entry per text."""
         ...
 
-    def windows(self, texts: Sequence[str]) -> Arrays:
-        """Like `encode` without cutting: a long text gives several entries; ``row`` int64 says whose each is."""
-        ...
+    def windows(self, texts: Sequence[str], overlap: int = 0, offsets: bool = False) -> Arrays:
+        """Like `encode` without cutting: a long text gives several entries; ``row`` int64 says whose each is.
 
-    def pad(self, arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-        """Make one padded batch of model inputs of the rows of `arrays`; other arrays pass unchanged."""
+        Args:
+            overlap: tokens that neighbouring windows share.
+            offsets: give `offsets` too, a ragged int32 [tokens, 2]: the characters of each token, (0, 0) for a special one.
+        """
         ...
 
     def unknown_rate(self, arrays: Arrays) -> float:
@@ -58,14 +70,18 @@ class Preprocessor(Protocol):
 
 @dataclass(frozen=True)
 class Graph:
-    """One exportable view of a net: a torch module over flat named tensors."""
+    """One exportable view of a net: a torch module over flat named tensors.
+
+    A cache is pairs of an input ``past_key_values.X`` and an output ``present.X``, [batch, …, past, …], whose axis `past`
+    may be 0 (the prefill); the output's is `total`, past and new together, as is that of an `attention_mask` beside them.
+    """
 
     name: str
     """The graph's name in the bundle, `model` where there is one."""
     module: torch.nn.Module
     """Takes `inputs` by position and returns a tuple of `outputs`."""
     inputs: Mapping[str, Sequence[str | int]]
-    """Name of each input and its axes: a str names a symbolic one (`batch`, `sequence`), an int is fixed."""
+    """Name of each input and its axes: a str names a symbolic one (`batch`, `sequence`, …), an int is fixed."""
     outputs: Mapping[str, Sequence[str | int]]
     """Name and axes of each output."""
     example: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -111,4 +127,4 @@ class Model(Component):
 
     @abstractmethod
     def graphs(self, net: Net, head: str) -> list[Graph]:
-        """Give the graphs to export for one head of the net."""
+        """Give the graphs to export for one head of the net, which the caller owns: it may be changed for tracing."""

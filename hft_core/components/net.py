@@ -29,7 +29,15 @@ class Net(torch.nn.Module):
 
     @abstractmethod
     def forward(self, head: str, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Run backbone and one head; named outputs: `logits`, `start`, `end`, `embedding`, …"""
+        """Run backbone and one head as training does; named outputs: `logits`, `start`, `end`, `embedding`, …"""
+
+    def run(self, head: str, graph: str, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Compute what the named graph of the model's `graphs` computes, for evaluation and as what an export has to equal.
+
+        The default is `forward`. A net with a cache, or with several graphs, overrides it.
+        """
+        outputs: dict[str, torch.Tensor] = self(head, **arrays)
+        return outputs
 
     @abstractmethod
     def parts(self) -> list[Part]:

@@ -60,12 +60,18 @@ class Objective(Component):
     gives: ClassVar[frozenset[str]] = frozenset()
     """Keys of the statistics that its held-out rows give to metrics: language models {"nll", "tokens"}."""
     needs_task: ClassVar[bool] = False
-    """Whether it trains a task's head on labelled rows."""
+    """Whether it makes sense only for a task: it trains the task's head on the task's rows."""
+    couples: ClassVar[bool] = False
+    """Whether the loss couples the rows of a step (in-batch negatives), so that it is no sum over micro-batches.
+
+    Such an objective implements `vectors` and `couple` instead of `loss`; one that has only `loss` is refused in stages
+    that need micro-batches or several processes.
+    """
 
     data: str | list[str]
     """The data source or sources that it reads, by their names under `data`."""
     task: str | None = None
-    """The task it serves, where a recipe has several."""
+    """The task whose head it trains; an objective that makes sense for a task only takes the recipe's one task."""
     weight: float | Ramp = 1.0
     """Factor of its loss; `{from: 0.3, to: 0.0}` changes it linearly over the stage."""
 
@@ -88,6 +94,39 @@ class Objective(Component):
     def count(self, batch: Mapping[str, NDArray[Any]]) -> int:
         """What the sum is divided by (rows, tokens, …): known before the first backward pass."""
 
-    @abstractmethod
     def loss(self, net: Callable[..., dict[str, torch.Tensor]], batch: Mapping[str, torch.Tensor]) -> Loss:
-        """Compute the summed loss. `net(**inputs)` runs the backbone and this objective's head."""
+        """Compute the summed loss. `net(**inputs)` runs the backbone and this objective's head.
+
+        An objective that couples rows leaves this as it is.
+        """
+        return self.couple(self.vectors(net, batch))
+
+    def vectors(
+        self, net: Callable[..., dict[str, torch.Tensor]], batch: Mapping[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """Give what `couple` needs of a micro-batch, by name; each has one entry per row, such as [rows, width].
+
+        Whatever has no gradient (row labels) comes through unchanged.
+        """
+        raise NotImplementedError(f"{type(self).__name__} implements neither loss() nor vectors()")
+
+    def couple(self, vectors: Mapping[str, torch.Tensor]) -> Loss:
+        """Compute the summed loss of a whole step from its `vectors`, micro-batches and processes put together.
+
+        The loop differentiates this once, and carries the gradients of the vectors into each micro-batch (Gao et al.
+        2021, "Scaling deep contrastive learning batch size under memory limited setup").
+        """
+        raise NotImplementedError(f"{type(self).__name__} implements neither loss() nor couple()")
+
+    @classmethod
+    def splits_over_micro_batches(cls) -> bool:
+        """Whether a step may be computed piece by piece: the loss is a sum over rows, or goes through `vectors`."""
+        return not cls.couples or cls.vectors is not Objective.vectors
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        has_loss = cls.loss is not Objective.loss
+        coupled = cls.vectors is not Objective.vectors and cls.couple is not Objective.couple
+        if "type" in cls.model_fields and not has_loss and not coupled:
+            raise TypeError(f"{cls.__qualname__}: implement loss(), or where rows couple vectors() and couple()")

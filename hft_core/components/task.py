@@ -13,6 +13,8 @@ from hft_core.components.reader import Columns
 from hft_core.runtime.ragged import Arrays
 
 if TYPE_CHECKING:
+    import torch
+
     from hft_core.components.model import Preprocessor
 
 Facts = dict[str, Any]
@@ -22,7 +24,11 @@ Prediction = dict[str, Any]
 """One prediction as a JSON object, such as ``{"label": …, "score": …, "scores": …}``."""
 
 Call = Callable[..., dict[str, Any]]
-"""``call(graph_name, **arrays) -> named numpy outputs``: torch in evaluation, onnxruntime in parity check and runtime."""
+"""``call(graph_name, **arrays) -> named numpy outputs``: torch in evaluation, onnxruntime in parity check and runtime.
+
+A graph with inputs ``past_key_values.*`` and outputs ``present.*`` has a cache: the outputs then hold one opaque
+``cache``, to be given back as ``cache=…`` (None or left out: nothing is past); it offers ``take(rows)`` only.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,26 +37,32 @@ class Roles:
 
     text: tuple[str, ...]
     """Columns with text, in reading order."""
+    inputs: tuple[str, ...] = ()
+    """Further columns that the model reads, such as images; no cleaner or augmenter touches them."""
     target: tuple[str, ...] = ()
     """Columns with what is to be predicted."""
     spans: tuple[str, ...] = ()
-    """Columns with character spans [[start, end, …], …] into the first text column; they move with its edits."""
+    """Columns with a list per row of character spans ``{"start": …, "end": …, …}`` (or ``[start, end, …]``) into the
+    first text column; they move with its edits."""
     protected: tuple[str, ...] = ()
     """Those of `spans` whose stretches no augmenter may touch."""
 
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """The head that a task or objective asks for; the model builds it."""
+    """The head that a task or objective asks for; the model builds it: a stock head by name, or one of `factory`."""
 
     name: str
-    """A stock head's name: `sequence-classification`, `masked-lm`, `causal-lm`, …"""
+    """A stock head's name (`sequence-classification`, `masked-lm`, `causal-lm`, …), or what its factory makes."""
     size: int | None = None
     """Number of outputs; None where the head's own default serves (language models: the vocabulary)."""
     labels: tuple[str, ...] = ()
     """Names of the outputs, written into the model's configuration."""
     settle: float = 0.0
     """If the head is new: the share of the stage's steps (at most 100 steps) in which it is trained alone."""
+    factory: Callable[[int], torch.nn.Module] | None = None
+    """For a head that is no stock one: ``factory(width)`` gives a module whose ``forward(hidden, mask)`` turns the
+    backbone's last states, float [rows, length, width], and the mask, int64 [rows, length], into named outputs."""
 
 
 class Task(Component):

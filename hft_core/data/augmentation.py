@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hft_core.components import Augmenter, Columns, Roles
-from hft_core.data.cleaning import edited, require_one_each
+from hft_core.data.cleaning import borders, edited, require_one_each
 from hft_core.data.ledger import Ledger
 from hft_core.data.table import ROW, VARIANT, read_table, write_table
 from hft_core.runtime.edits import Edit, touches
@@ -64,7 +64,7 @@ def _one_variant(batch: Columns, augmenter: Augmenter, roles: Roles, key: int) -
 
 
 def _protected(batch: Columns, roles: Roles, count: int) -> list[list[tuple[int, int]]]:
-    return [[(span[0], span[1]) for name in roles.protected for span in batch[name][index]] for index in range(count)]
+    return [[borders(span) for name in roles.protected for span in batch[name][index]] for index in range(count)]
 
 
 def _allowed(edits: Sequence[Edit], spans: Sequence[tuple[int, int]]) -> list[Edit]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hft_core.components import Cleaner, Columns, Component, Roles, RowFilter, TextCleaner
 from hft_core.data.ledger import Ledger
@@ -74,8 +75,18 @@ def _edited(
     return result
 
 
-def _moved(spans: Iterable[Sequence[int]], offsets: OffsetMap) -> list[list[int]]:
-    return [[*offsets.forward(span[0], span[1]), *span[2:]] for span in spans]
+def _moved(spans: Iterable[Any], offsets: OffsetMap) -> list[Any]:
+    return [_at(span, *offsets.forward(*borders(span))) for span in spans]
+
+
+def borders(span: Any) -> tuple[int, int]:
+    """Start and end of a span, which is ``{"start": …, "end": …, …}`` or ``[start, end, …]``."""
+    return (span["start"], span["end"]) if isinstance(span, Mapping) else (span[0], span[1])
+
+
+def _at(span: Any, start: int, end: int) -> Any:
+    """The span with other borders."""
+    return {**span, "start": start, "end": end} if isinstance(span, Mapping) else [start, end, *span[2:]]
 
 
 def _without_empty(columns: Columns, roles: Roles, ledger: Ledger) -> Columns:
