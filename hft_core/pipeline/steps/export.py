@@ -29,6 +29,8 @@ def export_step(
     out: Path, inputs: Folders, process: Process,
 ) -> None:  # fmt: skip
     """Export the seed that is best on validation; section.json is what the report shows."""
+    from hft_core.training.inference import torch_call
+
     prepared = Prepared.load(inputs["prepare"])
     assert recipe.task is not None
     shipped = evaluation.best_of([inputs[name] for name in evaluations], best_metric(recipe, metrics))
@@ -36,6 +38,7 @@ def export_step(
     task = bound_task(recipe.task, prepared)
     preprocessor = load_preprocessor(inputs["preprocessor"])
     model_folder = inputs[finals[shipped]] / "model"
+    net = build_net(recipe, model_folder, preprocessor, {MAIN: task.head(prepared.facts)})
     finished = Finished(
         name=recipe.name,
         head=MAIN,
@@ -46,10 +49,10 @@ def export_step(
         cleaners=[cleaner for cleaner in recipe.prepare.clean if isinstance(cleaner, TextCleaner)],
         validation={name: values for name, values in prepared.raw_validation().items() if name not in (ROW, VARIANT)},
         metrics=metrics,
+        call=torch_call(net, MAIN),
         folder=model_folder,
         card={"seed": recipe.seed + shipped, **_test_figures(inputs[evaluations[shipped]])},
     )
-    net = build_net(recipe, model_folder, preprocessor, {MAIN: task.head(prepared.facts)})
     (out / "files").mkdir()
     section = exporter.export(net, finished, out / "files", process.say)
     content = None
