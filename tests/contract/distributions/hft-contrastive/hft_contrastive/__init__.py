@@ -1,0 +1,1 @@
+"""Contrastive learning of text vectors for hft."""
