@@ -17,7 +17,9 @@ def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...])
     Exit code 2 for a mistake in the recipe, 3 for a missing file.
     """
     loaded, _ = load(recipe, overrides, plugins)
-    stages, sources = len(loaded.recipe.stages), len(loaded.recipe.data.sources)
+    data = loaded.recipe.data
+    stages = len(loaded.recipe.stages)
+    sources = len(data.sources) + sum(len(group.model_fields_set - {"split"}) for group in data.tasks.values())
     click.echo(f"{recipe} is valid: {_counted(stages, 'stage')}, {_counted(sources, 'data source')}")
     click.echo(f"next: hft plan {recipe}")
 

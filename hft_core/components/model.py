@@ -94,6 +94,8 @@ class Model(Component):
     """Base of models."""
 
     kind: ClassVar[str] = "model"
+    located: ClassVar[frozenset[str]] = frozenset()
+    """Fields of which `locate` says, in better words than the general check of files, what is missing."""
 
     def locate(self) -> Path | None:
         """Give the folder of weights and preprocessor to start from, None for a fresh model.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from hft_core.components.base import Component
-from hft_core.components.objective import Loss
+from hft_core.components.objective import Loss, Objective
 from hft_core.components.optimizer import ParamGroup
 
 if TYPE_CHECKING:
@@ -26,6 +26,18 @@ class Technique(Component):
 
     on: list[str] | None = Field(default=None, min_length=1)
     """Names of the objectives whose loss it changes; default: those that train a task."""
+
+    def applies(self, objective: Objective) -> bool:
+        """Whether it changes this objective's loss: `on` names it (`task` names those of tasks), or it trains a task."""
+        if self.on is None:
+            return objective.task is not None
+        own = objective.name or objective.type_name()
+        return own in self.on or ("task" in self.on and objective.task is not None)
+
+    @classmethod
+    def changes_loss(cls) -> bool:
+        """Whether it has a say in the loss."""
+        return cls.loss is not Technique.loss
 
     def prepare(self, net: Net) -> Any:
         """Change the net before training and give the technique's state (anything; None where there is none)."""

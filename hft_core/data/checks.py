@@ -3,70 +3,75 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hft_core.components import Roles, Task
-from hft_core.data.splitting import text_key
-from hft_core.data.table import read_all, read_table
-
-if TYPE_CHECKING:
-    from hft_core.data.prepare import Prepared
+from hft_core.data.table import read_table
 
 Check = dict[str, Any]
 """{severity: ok | info | warning | error, title, detail}"""
+Keys = NDArray[np.uint64]
+"""A hash of each row's texts."""
+_SMALL_VALIDATION = 100
 
 
-def check_splits(files: Mapping[str, Path], task: Task, roles: Roles) -> list[Check]:
-    """Compare the splits' texts; `files` are the rows as they were read, before any cleaning."""
-    texts: dict[str, Counter[int]] = {}
+def check_rows(split: str, file: Path, keys: Keys, task: Task, roles: Roles) -> list[Check]:
+    """Look at the rows of one split, as they were read: repeats, and in train conflicts and class balance."""
+    checks = _repeats(split, keys)
+    if split != "train" or not roles.target:
+        return checks
     targets: dict[int, set[str]] = defaultdict(set)
     balance: Counter[str] = Counter()
-    for split, file in files.items():
-        keys: Counter[int] = Counter()
-        for columns in read_table(file):
-            for index in range(len(columns[roles.text[0]])):
-                key = text_key(columns, roles, index)
-                keys[key] += 1
-                if split == "train" and roles.target:
-                    target = str(columns[roles.target[0]][index])
-                    targets[key].add(target)
-                    balance[target] += 1
-        texts[split] = keys
-    checks = _leakage(texts) + _repeats(texts) + _conflicts(targets)
-    return checks + (_balance(balance) if task.classes else [])
+    of_row = iter(keys.tolist())
+    for columns in read_table(file):
+        for value in columns[roles.target[0]]:
+            targets[next(of_row)].add(str(value))
+            balance[str(value)] += 1
+    return checks + _conflicts(targets.values()) + (_balance(balance) if task.classes else [])
 
 
-def check_corpus(name: str, corpus: Prepared, task: Prepared) -> list[Check]:
-    """Say how many texts of a held-out split stand in unlabelled text too: a model may learn them there."""
-    known = {
-        text_key(columns, corpus.roles, index)
-        for columns in read_table(corpus.file("text"))
-        for index in range(len(columns[corpus.roles.text[0]]))
-    }
-    checks: list[Check] = []
-    for split in ("validation", "test"):
-        columns = read_all(task.file(split))
-        total = len(columns.get(task.roles.text[0], []))
-        rows = sum(text_key(columns, task.roles, index) in known for index in range(total))
-        if rows:
-            severity = "error" if rows > 0.01 * total else "warning"
-            title = f"Leakage: {rows} of {total} {split} texts stand in {name} too"
-            detail = "Their labels do not, but their figures may still flatter the model. Remove these texts."
-            checks.append({"severity": severity, "title": title, "detail": detail})
+def check_splits(texts: Mapping[str, Keys], corpora: Mapping[str, Keys]) -> list[Check]:
+    """Compare the texts of a task's splits with each other, and with unlabelled text."""
+    checks = _leakage(texts)
+    for name, keys in corpora.items():
+        for split in ("validation", "test"):
+            if split in texts:
+                checks += _corpus_leakage(name, keys, split, texts[split])
+    validation = len(texts["validation"])
+    if validation < _SMALL_VALIDATION:
+        checks.append(
+            {
+                "severity": "warning",
+                "title": f"Only {validation} validation rows",
+                "detail": f"Under {_SMALL_VALIDATION} rows the best epoch cannot be told from luck: the last weights are kept.",
+            }
+        )
     return checks
 
 
-def _leakage(texts: Mapping[str, Counter[int]]) -> list[Check]:
+def _corpus_leakage(name: str, known: Keys, split: str, keys: Keys) -> list[Check]:
+    """Say how many texts of a held-out split stand in unlabelled text too: a model may learn them there."""
+    rows = int(np.isin(keys, known).sum())
+    if not rows:
+        return []
+    severity = "error" if rows > 0.01 * len(keys) else "warning"
+    title = f"Leakage: {rows} of {len(keys)} {split} texts stand in {name} too"
+    detail = "Their labels do not, but their figures may still flatter the model. Remove these texts."
+    return [{"severity": severity, "title": title, "detail": detail}]
+
+
+def _leakage(texts: Mapping[str, Keys]) -> list[Check]:
     checks: list[Check] = []
     order = [split for split in ("train", "validation", "test") if split in texts]
     for index, first in enumerate(order):
         for second in order[index + 1 :]:
-            shared = texts[first].keys() & texts[second].keys()
-            rows = sum(texts[second][key] for key in shared)
+            rows, total = int(np.isin(texts[second], texts[first]).sum()), len(texts[second])
             if rows:
-                total = texts[second].total()
                 checks.append(
                     {
                         "severity": "error" if rows > 0.01 * total else "warning",
@@ -79,19 +84,16 @@ def _leakage(texts: Mapping[str, Counter[int]]) -> list[Check]:
     return checks
 
 
-def _repeats(texts: Mapping[str, Counter[int]]) -> list[Check]:
-    checks: list[Check] = []
-    for split, keys in texts.items():
-        if repeated := keys.total() - len(keys):
-            detail = (
-                "The cleaner exact-duplicates drops them." if split == "train" else "They count twice in its figures."
-            )
-            checks.append({"severity": "info", "title": f"{repeated} repeated rows in {split}", "detail": detail})
-    return checks
+def _repeats(split: str, keys: Keys) -> list[Check]:
+    repeated = len(keys) - len(np.unique(keys))
+    if not repeated:
+        return []
+    detail = "The cleaner exact-duplicates drops them." if split == "train" else "They count twice in its figures."
+    return [{"severity": "info", "title": f"{repeated} repeated rows in {split}", "detail": detail}]
 
 
-def _conflicts(targets: Mapping[int, set[str]]) -> list[Check]:
-    conflicting = sum(len(found) > 1 for found in targets.values())
+def _conflicts(targets: Iterable[set[str]]) -> list[Check]:
+    conflicting = sum(len(found) > 1 for found in targets)
     if not conflicting:
         return []
     return [

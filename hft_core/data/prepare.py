@@ -1,36 +1,42 @@
-"""Preparation of the task's splits, and of unlabelled text: read, split, clean, check."""
+"""Preparation of a task's splits, and of unlabelled text: read, split, clean. Each source is prepared on its own."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hft_core.components import Cleaner, Columns, Facts, Reader, Roles, Task
-from hft_core.data.checks import check_splits
+from hft_core.data.checks import check_rows
 from hft_core.data.cleaning import clean_texts, filter_rows
 from hft_core.data.ledger import Ledger, Quarantine
 from hft_core.data.reading import read_source, sample_of
-from hft_core.data.splitting import assign
-from hft_core.data.table import ROW, VARIANT, count_rows, read_all, read_table, write_table
+from hft_core.data.splitting import assign, text_key
+from hft_core.data.table import ROW, VARIANT, read_all, read_table, write_table
 from hft_core.errors import DataError
-from hft_core.recipe.model import SPLITS, Split
+from hft_core.recipe.model import Split
 
-_SMALL_VALIDATION = 100
+TEXT = "text"
+"""The name under which a source of unlabelled text is kept."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What preparation left in its folder."""
+    """What the preparation of one source left in its folder: the source's rows, and those that were split off it."""
 
     folder: Path
     roles: Roles
     ledger: dict[str, Any]
+    """By split."""
     checks: list[dict[str, Any]]
     facts: Facts
-    bound: dict[str, str]
+    """What the task learned from these rows; empty where it learns nothing from them."""
+    bound: dict[str, Any]
     """Task settings that were settled from the data: its columns."""
 
     @classmethod
@@ -44,38 +50,40 @@ class Prepared:
         """The Arrow file of a split, cleaned."""
         return self.folder / f"{split}.arrow"
 
-    def raw_validation(self) -> Columns:
-        """The validation rows as they were read."""
-        return read_all(self.folder / "raw-validation.arrow")
+    def raw(self, split: str) -> Columns:
+        """The rows of a held-out split as they were read."""
+        return read_all(self.folder / f"raw-{split}.arrow")
+
+    def text_keys(self, split: str) -> NDArray[np.uint64]:
+        """A hash of each row's texts as they were read, one per row."""
+        keys: NDArray[np.uint64] = np.load(self.folder / f"{split}.keys.npy")
+        return keys
 
 
-def prepare_task(
-    task: Task,
-    sources: Mapping[str, Reader],
-    split: Split | None,
-    cleaners: Sequence[Cleaner],
-    out: Path,
+def bound_task(task: Task, prepared: Prepared) -> Task:
+    """The recipe's task with the columns that the preparation of its training rows settled."""
+    return task.model_copy(
+        update={key: value for key, value in prepared.bound.items() if key in type(task).model_fields}
+    )
+
+
+def prepare_train(
+    task: Task, reader: Reader, shares: Mapping[str, float], cleaners: Sequence[Cleaner], out: Path
 ) -> None:
-    """Prepare the task's splits into `out`: Arrow files, quarantine.jsonl and prepared.json."""
-    ledgers = {name: Ledger() for name in SPLITS if name in sources}
-    quarantine = Quarantine(out / "quarantine.jsonl")
-    task = task.bind(sample_of(sources["train"]))
+    """Prepare a task's training source, set `shares` of it aside for other splits, and learn the task's facts."""
+    task = task.bind(sample_of(reader))
     roles = task.roles()
-    columns = list(dict.fromkeys((*roles.text, *roles.target, *roles.spans)))
-    for name in ledgers:
-        reader = sources[name]
-        _require_columns(reader, name, roles)
-        write_table(
-            out / f"raw-{name}.arrow", read_source(reader, name, ledgers[name], quarantine, columns, task.refusals)
-        )
-    quarantine.close()
-    _split(out, task, roles, ledgers, split)
-
-    raw = {name: out / f"raw-{name}.arrow" for name in ledgers}
-    checks = check_splits(raw, task, roles)
+    ledgers = {"train": Ledger()}
+    _read(task, reader, "train", roles, ledgers["train"], out)
+    if shares:
+        _split(out, task, roles, ledgers, shares)
+    checks = []
     for name, ledger in ledgers.items():
-        cleaned = clean_texts(read_table(raw[name]), cleaners, roles, ledger, drop_empty=name == "train")
+        raw = out / f"raw-{name}.arrow"
+        checks += check_rows(name, raw, _keep_keys(raw, roles, out / f"{name}.keys.npy"), task, roles)
+        cleaned = clean_texts(read_table(raw), cleaners, roles, ledger, drop_empty=name == "train")
         write_table(out / f"{name}.arrow", _as_originals(cleaned))
+    (out / "raw-train.arrow").unlink()
     filter_rows(out / "train.arrow", cleaners, roles, ledgers["train"])
     if not (out / "train.arrow").is_file():
         dropped = ", ".join(f"{reason} {count}" for reason, count in ledgers["train"].dropped.items())
@@ -84,26 +92,45 @@ def prepare_task(
     for name in ledgers:
         if name != "train":
             _check_targets(task, out / f"{name}.arrow", name, facts)
-    for name in raw:
-        if name != "validation":  # whose rows an exporter compares with, as a user would give them
-            raw[name].unlink()
-    validation = count_rows(out / "validation.arrow")
-    if validation < _SMALL_VALIDATION:
-        checks.append(
-            {
-                "severity": "warning",
-                "title": f"Only {validation} validation rows",
-                "detail": f"Under {_SMALL_VALIDATION} rows the best epoch cannot be told from luck: the last weights are kept.",
-            }
-        )
-    _finish(
-        out,
-        roles,
-        ledgers,
-        checks,
-        facts,
-        {name: value for name, value in task.settings().items() if value is not None},
-    )
+    bound = {name: value for name, value in task.settings().items() if value is not None}
+    _finish(out, roles, ledgers, checks, facts, bound)
+
+
+def prepare_held_out(
+    task: Task, facts: Facts, reader: Reader, name: str, cleaners: Sequence[Cleaner], out: Path
+) -> None:
+    """Prepare the source `name` (validation or test) of a bound task: its rows are cleaned and never dropped."""
+    roles = task.roles()
+    ledger = Ledger()
+    raw = out / f"raw-{name}.arrow"
+    _read(task, reader, name, roles, ledger, out)
+    checks = check_rows(name, raw, _keep_keys(raw, roles, out / f"{name}.keys.npy"), task, roles)
+    cleaned = clean_texts(read_table(raw), cleaners, roles, ledger, drop_empty=False)
+    write_table(out / f"{name}.arrow", _as_originals(cleaned))
+    _check_targets(task, out / f"{name}.arrow", name, facts)
+    _finish(out, roles, {name: ledger}, checks, {}, {})
+
+
+def _read(task: Task, reader: Reader, name: str, roles: Roles, ledger: Ledger, out: Path) -> None:
+    """Write the usable rows of a source as raw-NAME.arrow, the others into quarantine.jsonl."""
+    _require_columns(reader, name, roles)
+    columns = list(dict.fromkeys((*roles.text, *roles.inputs, *roles.target, *roles.spans)))
+    quarantine = Quarantine(out / "quarantine.jsonl")
+    write_table(out / f"raw-{name}.arrow", read_source(reader, name, ledger, quarantine, columns, task.refusals))
+    quarantine.close()
+
+
+def _keep_keys(file: Path, roles: Roles, target: Path) -> NDArray[np.uint64]:
+    """Save a hash of each row's texts: what is compared between splits, without reading the rows again."""
+    keys = np.array(list(_keys(read_table(file), roles)), np.uint64)
+    np.save(target, keys)
+    return keys
+
+
+def _keys(batches: Iterator[Columns], roles: Roles) -> Iterator[int]:
+    for columns in batches:
+        for index in range(len(columns[roles.text[0]])):
+            yield text_key(columns, roles, index)
 
 
 def prepare_text(reader: Reader, name: str, cleaners: Sequence[Cleaner], out: Path) -> None:
@@ -117,12 +144,22 @@ def prepare_text(reader: Reader, name: str, cleaners: Sequence[Cleaner], out: Pa
     chosen = "text" if "text" in texts else max(texts, key=lambda key: sum(len(value or "") for value in sample[key]))
     roles = Roles(text=(str(chosen),))
     raw = read_source(reader, name, ledger, quarantine, roles.text, lambda columns: _empty(columns, roles))
-    write_table(out / "text.arrow", _as_originals(clean_texts(raw, cleaners, roles, ledger, drop_empty=True)))
+    keys: list[int] = []
+    noted = _noting(raw, roles, keys)
+    write_table(out / f"{TEXT}.arrow", _as_originals(clean_texts(noted, cleaners, roles, ledger, drop_empty=True)))
     quarantine.close()
-    filter_rows(out / "text.arrow", cleaners, roles, ledger)
-    if not (out / "text.arrow").is_file():
+    np.save(out / f"{TEXT}.keys.npy", np.array(keys, np.uint64))
+    filter_rows(out / f"{TEXT}.arrow", cleaners, roles, ledger)
+    if not (out / f"{TEXT}.arrow").is_file():
         raise DataError(f"data.{name}: no usable row is left after cleaning; loosen the filters under prepare.clean")
-    _finish(out, roles, {"text": ledger}, [], {}, {})
+    _finish(out, roles, {TEXT: ledger}, [], {}, {})
+
+
+def _noting(batches: Iterator[Columns], roles: Roles, keys: list[int]) -> Iterator[Columns]:
+    """Pass batches on, and note the hash of each row's text."""
+    for columns in batches:
+        keys += _keys(iter([columns]), roles)
+        yield columns
 
 
 def _empty(columns: Columns, roles: Roles) -> list[str | None]:
@@ -139,7 +176,7 @@ def _as_originals(batches: Iterator[Columns]) -> Iterator[Columns]:
 
 def _require_columns(reader: Reader, name: str, roles: Roles) -> None:
     sample = sample_of(reader, 1)
-    for column in (*roles.text, *roles.target, *roles.spans):
+    for column in (*roles.text, *roles.inputs, *roles.target, *roles.spans):
         if column not in sample:
             file = getattr(reader, "path", reader.type_name())
             raise DataError(
@@ -148,15 +185,8 @@ def _require_columns(reader: Reader, name: str, roles: Roles) -> None:
             )
 
 
-def _split(out: Path, task: Task, roles: Roles, ledgers: dict[str, Ledger], split: Split | None) -> None:
-    """Set rows of train aside where a validation (or asked-for test) source is missing."""
-    shares: dict[str, float] = {}
-    if "validation" not in ledgers:
-        shares["validation"] = split.validation if split else Split().validation
-    if split and split.test and "test" not in ledgers:
-        shares["test"] = split.test
-    if not shares:
-        return
+def _split(out: Path, task: Task, roles: Roles, ledgers: dict[str, Ledger], shares: Mapping[str, float]) -> None:
+    """Set rows of train aside for the splits of `shares`."""
     whole = out / "raw-train.arrow"
     chosen = assign(read_table(whole), roles, shares, stratify=task.classes)
     aside = whole.rename(out / "whole.arrow")
@@ -168,6 +198,16 @@ def _split(out: Path, task: Task, roles: Roles, ledgers: dict[str, Ledger], spli
             ledgers[name] = Ledger(read=rows)
             ledgers["train"].moved += rows
     aside.unlink()
+
+
+def shares_of(split: Split | None, given: Sequence[str]) -> dict[str, float]:
+    """Shares of train that become validation and test, where there are no such sources."""
+    shares: dict[str, float] = {}
+    if "validation" not in given:
+        shares["validation"] = split.validation if split else Split().validation
+    if split and split.test and "test" not in given:
+        shares["test"] = split.test
+    return shares
 
 
 def _only(file: Path, chosen: Sequence[str], split: str) -> Iterator[Columns]:
@@ -197,7 +237,7 @@ def _finish(
     bound: Mapping[str, Any],
 ) -> None:
     content = {
-        "roles": {"text": roles.text, "target": roles.target, "spans": roles.spans, "protected": roles.protected},
+        "roles": asdict(roles),
         "ledger": {name: ledger.to_json() for name, ledger in ledgers.items()},
         "checks": list(checks),
         "facts": facts,

@@ -34,27 +34,39 @@ def save(
     content: dict[str, Any] = {"figures": figures, "rows": len(truths)}
     if texts is not None:
         content["errors"] = _errors(predictions, truths, texts)
-        content["pairs"] = [
-            [truth.get("label"), found.get("label")] for truth, found in zip(truths, predictions, strict=True)
-        ]
+        if all("label" in truth for truth in truths):
+            content["pairs"] = [
+                [truth["label"], found.get("label")] for truth, found in zip(truths, predictions, strict=True)
+            ]
     (folder / f"{split}.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
 def _errors(
     predictions: Sequence[Prediction], truths: Sequence[Prediction], texts: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Rows whose prediction differs from the target, the surest first."""
-    wrong = [
-        {
-            "text": text[:500],
-            "truth": str(truth["label"]),
-            "predicted": str(found["label"]),
-            "score": found.get("score"),
-        }
-        for found, truth, text in zip(predictions, truths, texts, strict=True)
-        if "label" in truth and found.get("label") != truth["label"]
-    ]
+    """Rows whose prediction differs from the target in what the target says, the surest first."""
+    wrong = []
+    for found, truth, text in zip(predictions, truths, texts, strict=True):
+        told = _as_far_as(found, truth)
+        if told != truth:
+            row = {"text": text[:500], "truth": _brief(truth), "predicted": _brief(told), "score": found.get("score")}
+            wrong.append(row)
     return sorted(wrong, key=lambda row: -float(row["score"] or 0))[:_ERRORS]
+
+
+def _as_far_as(found: Any, truth: Any) -> Any:
+    """A prediction without what the target says nothing of: scores, runners-up, copies of the text."""
+    if isinstance(found, Mapping) and isinstance(truth, Mapping):
+        return {key: _as_far_as(found.get(key), value) for key, value in truth.items()}
+    if isinstance(found, list) and isinstance(truth, list):
+        return [_as_far_as(item, truth[0] if truth else None) for item in found]
+    return found
+
+
+def _brief(value: Mapping[str, Any]) -> str:
+    """A prediction in one line: its value where it has one only."""
+    only = next(iter(value.values())) if len(value) == 1 else value
+    return str(only if isinstance(only, str) else json.dumps(only, ensure_ascii=False))[:500]
 
 
 def figures(

@@ -12,7 +12,7 @@ from typing import Any
 
 from hft_core.errors import DamagedError, DiskError
 from hft_core.pipeline.plan import Plan
-from hft_core.pipeline.report import write_report
+from hft_core.pipeline.report import export_folders, write_report
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.registry import Registry
 from hft_core.store.gc import register
@@ -49,12 +49,8 @@ def write_run(
         shipped = write_report(loaded, registry, plan, folders, aside, target)
         final = plan.stages[shipped][-1]
         link_tree(folders[final.name] / "model", aside / "model")
-        bundles = [node.name for node in plan.exports if (folders[node.name] / "files" / "bundle.json").is_file()]
-        for node in plan.exports:
-            link_tree(
-                folders[node.name] / "files",
-                aside / ("bundle" if node.name in bundles[:1] else node.name.replace("export ", "")),
-            )
+        for node, place in export_folders(plan, loaded.recipe, folders).items():
+            link_tree(folders[node] / "files", aside / place)
         note = {
             "format": 1,
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -82,9 +78,9 @@ def write_run(
 def _write_quarantine(plan: Plan, folders: Mapping[str, Path], target: Path) -> None:
     """Put the refused records of all sources into one file."""
     with target.open("w", encoding="utf-8") as stream:
-        for node in (plan.prepare, *plan.texts.values()):
-            if node is not None:
-                stream.write((folders[node.name] / "quarantine.jsonl").read_text("utf-8"))
+        of_tasks = [node for task in plan.tasks.values() for node in task.splits.values()]
+        for name in dict.fromkeys(node.name for node in (*of_tasks, *plan.texts.values())):
+            stream.write((folders[name] / "quarantine.jsonl").read_text("utf-8"))
 
 
 def _replace(target: Path, new: Path) -> None:

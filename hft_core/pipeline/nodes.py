@@ -19,13 +19,22 @@ from hft_core.store.hashing import digest_json, digest_source
 
 _ENGINE = Path(hft_core.__file__).parent
 
-_STEP = ("pipeline/steps/common.py", "data/prepare.py", "data/table.py", "recipe/metrics.py", "runtime", "components")
+_STEP = (
+    "pipeline/steps/common.py",
+    "data/prepare.py",
+    "data/table.py",
+    "recipe/metrics.py",
+    "recipe/sources.py",
+    "runtime",
+    "components",
+)
 _EVIDENCE = ("pipeline/steps/evidence.py", "evidence", "training/inference.py")
 
 # Engine modules and packages whose change makes a kind of node run again.
 _RUNS = {
     "prepare": ((*_STEP, "pipeline/steps/prepare.py", "data"), ("python", "numpy", "pyarrow")),
     "augment": ((*_STEP, "pipeline/steps/prepare.py", "data"), ("python", "numpy", "pyarrow")),
+    "checks": ((*_STEP, "pipeline/steps/prepare.py", "data/checks.py"), ("numpy",)),
     "preprocessor": ((*_STEP, "pipeline/steps/prepare.py"), ("tokenizers",)),
     "encode": (
         (*_STEP, "pipeline/steps/prepare.py", "training/encoding.py"),

@@ -10,8 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hft_core.components import Metric
-from hft_core.data.checks import check_corpus
 from hft_core.data.prepare import Prepared
 from hft_core.evidence import evaluation
 from hft_core.pipeline.nodes import Node
@@ -19,6 +17,8 @@ from hft_core.pipeline.plan import Plan
 from hft_core.pipeline.steps.common import read_json, write_json
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.metrics import best_metric, task_metrics
+from hft_core.recipe.model import Recipe
+from hft_core.recipe.sources import title_of
 from hft_core.registry import Registry
 
 _PACKAGES = ("hft-core", "torch", "transformers", "accelerate", "datasets", "tokenizers", "onnxruntime", "numpy")
@@ -32,14 +32,13 @@ def write_report(
     from hft_core.report.html import render
 
     recipe = loaded.recipe
-    metrics = task_metrics(recipe, plan.metrics)
     best = best_metric(recipe, plan.metrics)
-    evaluated = [folders[node.name] for node in plan.evaluations]
-    shipped = evaluation.best_of(evaluated, best) if evaluated else 0
-    prepared = Prepared.load(folders[plan.prepare.name]) if plan.prepare else None
+    deciding = plan.tasks[best.task] if best else None
+    evaluated = [folders[node.name] for node in deciding.evaluations] if deciding else []
+    shipped = evaluation.best_of(evaluated, best.metric) if best and evaluated else 0
     split = "test" if evaluated and (evaluated[0] / "test.json").is_file() else "validation"
     seeds = [recipe.seed + index for index in range(recipe.evaluate.seeds)]
-    checks, warnings = _checks(plan, folders, prepared)
+    checks, warnings = _checks(plan, folders)
     sections = [section for node in plan.exports if (section := read_json(folders[node.name] / "section.json"))]
     warnings += [refusal for section in sections for refusal in section["refused"]]
     content: dict[str, Any] = {
@@ -48,24 +47,24 @@ def write_report(
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "hft": version("hft-core"),
         "seeds": seeds,
-        "task": recipe.task.type_name() if recipe.task else None,
+        "task": ", ".join(dict.fromkeys(task.type_name() for task in recipe.all_tasks.values())) or None,
         "model": recipe.model.describe(),
         "base_model": recipe.model.hub_name(),
         "recipe": _recipe_text(loaded),
-        "headline": {"split": split, "metric": best.title, "greater_is_better": best.greater_is_better}
+        "headline": {"split": split, "metric": best.title, "greater_is_better": best.metric.greater_is_better}
         if best and evaluated
         else None,
         "intervals": "95 %, over rows, one seed" if len(seeds) == 1 else f"95 %, over rows and {len(seeds)} seeds",
-        "metrics": _metrics(evaluated, metrics, prepared, recipe.seed, shipped),
-        "baselines": _baselines(plan.baselines, folders, metrics, prepared, recipe.seed),
-        **_details(evaluated, split, shipped, prepared),
-        "ledger": _ledger(plan, folders, prepared),
+        "metrics": _metrics(recipe, plan, folders, shipped),
+        "baselines": _baselines(recipe, plan, folders),
+        **_details(evaluated, split, shipped),
+        "ledger": _ledger(recipe, plan, folders),
         "checks": checks,
         "stages": [_stage(node, folders[node.name]) for node in plan.stages[shipped]],
         "sections": [{key: section[key] for key in section if key != "refused"} for section in sections],
         "warnings": warnings + _not_loaded(registry),
         "environment": _environment(plan),
-        "next": _next(target, bool(plan.exports), bool(plan.evaluations)),
+        "next": _next(target, _bundles(plan, recipe, folders), bool(evaluated)),
     }
     write_json(out / "report.json", content)
     (out / "report.html").write_text(render(content), encoding="utf-8")  # type: ignore[arg-type]  # the shape of Report
@@ -79,40 +78,54 @@ def _not_loaded(registry: Registry) -> list[str]:
     return [f"plugin {plugin.title} was not loaded: {plugin.problem}" for plugin in broken]
 
 
-def _metrics(
-    evaluated: Sequence[Path], metrics: Sequence[Metric], prepared: Prepared | None, seed: int, shipped: int
-) -> dict[str, Any]:
-    if not evaluated or prepared is None:
-        return {}
+def _metrics(recipe: Recipe, plan: Plan, folders: Mapping[str, Path], shipped: int) -> dict[str, Any]:
+    """Figures with intervals by split; with several tasks their names begin with the task's."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, task in plan.tasks.items():
+        evaluated = [folders[node.name] for node in task.evaluations]
+        if evaluated:
+            for split, figures in _figures(recipe, name, plan, folders, evaluated, shipped).items():
+                found.setdefault(split, {}).update(figures)
+    return found
+
+
+def _figures(
+    recipe: Recipe, name: str, plan: Plan, folders: Mapping[str, Path], measured: Sequence[Path], shipped: int = 0
+) -> dict[str, dict[str, Any]]:
+    metrics = task_metrics(recipe.all_tasks[name], plan.metrics)
+    facts = Prepared.load(folders[plan.tasks[name].train.name]).facts
+    prefix = f"{name}." if len(plan.tasks) > 1 else ""
     found = {
-        split: evaluation.figures(evaluated, split, metrics, prepared.facts, seed, shipped)
+        split: evaluation.figures(measured, split, metrics, facts, recipe.seed, shipped)
         for split in ("validation", "test")
     }
-    return {split: figures for split, figures in found.items() if figures}
+    return {
+        split: {prefix + title: figure for title, figure in figures.items()}
+        for split, figures in found.items()
+        if figures
+    }
 
 
-def _baselines(
-    node: Node | None, folders: Mapping[str, Path], metrics: Sequence[Metric], prepared: Prepared | None, seed: int
-) -> dict[str, Any]:
-    if node is None or prepared is None:
-        return {}
+def _baselines(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    for folder in sorted(folders[node.name].iterdir()):
-        if folder.is_dir():
-            found = {
-                split: evaluation.figures([folder], split, metrics, prepared.facts, seed)
-                for split in ("validation", "test")
-            }
-            result[folder.name] = {split: figures for split, figures in found.items() if figures}
+    for name, task in plan.tasks.items():
+        for folder in sorted(folders[task.baselines.name].iterdir()) if task.baselines else ():
+            if folder.is_dir():
+                own = result.setdefault(folder.name, {})
+                for split, figures in _figures(recipe, name, plan, folders, [folder]).items():
+                    own.setdefault(split, {}).update(figures)
     return result
 
 
-def _details(evaluated: Sequence[Path], split: str, shipped: int, prepared: Prepared | None) -> dict[str, Any]:
-    """Per-class figures, confusion and errors of the model that ships, where the task has labels."""
-    labels = prepared.facts.get("labels", []) if prepared else []
-    if not evaluated or not labels:
-        return {"per_class": [], "confusion": None, "errors": []}
+def _details(evaluated: Sequence[Path], split: str, shipped: int) -> dict[str, Any]:
+    """Errors of the model that ships on the task that decides and, where that has labels, figures per class and confusion."""
+    nothing: dict[str, Any] = {"per_class": [], "confusion": None, "errors": []}
+    if not evaluated:
+        return nothing
     content = read_json(evaluated[shipped] / f"{split}.json")
+    if "pairs" not in content:
+        return nothing | {"errors": content["errors"]}
+    labels = read_json(evaluated[shipped] / "facts.json")["labels"]
     places = {label: index for index, label in enumerate(labels)}
     matrix = [[0] * len(labels) for _ in labels]
     for truth, found in content["pairs"]:
@@ -132,13 +145,17 @@ def _details(evaluated: Sequence[Path], split: str, shipped: int, prepared: Prep
     return {"per_class": per_class, "confusion": {"labels": labels, "matrix": matrix}, "errors": content["errors"]}
 
 
-def _ledger(plan: Plan, folders: Mapping[str, Path], prepared: Prepared | None) -> list[dict[str, Any]]:
+def _ledger(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> list[dict[str, Any]]:
     unknown = _unknown_rates(plan, folders)
-    ledgers: dict[str, Any] = dict(prepared.ledger) if prepared else {}
-    if plan.augment:
-        made = read_json(folders[plan.augment.name] / "augmented.json")
-        train = ledgers["train"]
-        ledgers["train"] = train | {"made": made["made"], "examples": train["examples"] | made["examples"]}
+    ledgers: dict[str, Any] = {}
+    for task_name, task in plan.tasks.items():
+        for split, node in task.splits.items():
+            ledgers[title_of(recipe, task_name, split)] = Prepared.load(folders[node.name]).ledger[split]
+        if task.augment:
+            title = title_of(recipe, task_name, "train")
+            made = read_json(folders[task.augment.name] / "augmented.json")
+            train = ledgers[title]
+            ledgers[title] = train | {"made": made["made"], "examples": train["examples"] | made["examples"]}
     for name, node in plan.texts.items():
         ledgers[name] = Prepared.load(folders[node.name]).ledger["text"]
     rows = []
@@ -175,18 +192,21 @@ def _unknown_rates(plan: Plan, folders: Mapping[str, Path]) -> dict[str, float]:
     """Share of unknown pieces per source, from the first encoding that read it alone (or with others)."""
     rates: dict[str, float] = {}
     for node in sorted(plan.encodes, key=lambda node: len(node.details["sources"])):
-        for name in node.details["sources"]:
-            rates.setdefault(name, read_json(folders[node.name] / "encoded.json")["unknown_rate"])
+        rate = read_json(folders[node.name] / "encoded.json")["unknown_rate"]
+        for name in node.details["sources"] if rate is not None else ():
+            rates.setdefault(name, rate)
     return rates
 
 
-def _checks(plan: Plan, folders: Mapping[str, Path], prepared: Prepared | None) -> tuple[list[Any], list[str]]:
-    checks = list(prepared.checks) if prepared else []
-    if prepared:
-        for name, node in plan.texts.items():
-            checks += check_corpus(name, Prepared.load(folders[node.name]), prepared)
-    if plan.augment:
-        for name, count in read_json(folders[plan.augment.name] / "augmented.json")["made"].items():
+def _checks(plan: Plan, folders: Mapping[str, Path]) -> tuple[list[Any], list[str]]:
+    checks: list[Any] = []
+    for task in plan.tasks.values():
+        checks += read_json(folders[task.checks.name] / "checks.json")
+        for node in {node.name: node for node in task.splits.values()}.values():
+            checks += Prepared.load(folders[node.name]).checks
+        for name, count in (
+            read_json(folders[task.augment.name] / "augmented.json")["made"].items() if task.augment else ()
+        ):
             if not count:
                 title = f"{name} made no variant"
                 detail = "It found nothing to change; is it meant for this language, or does it need a table?"
@@ -239,14 +259,32 @@ def _environment(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _next(target: Path, exported: bool, evaluated: bool) -> list[dict[str, str]]:
+def _bundles(plan: Plan, recipe: Recipe, folders: Mapping[str, Path]) -> list[str]:
+    """The folders of the run with bundles, see `export_folders`."""
+    found = export_folders(plan, recipe, folders)
+    return [folder for node, folder in found.items() if (folders[node] / "files" / "bundle.json").is_file()]
+
+
+def export_folders(plan: Plan, recipe: Recipe, folders: Mapping[str, Path]) -> dict[str, str]:
+    """Where each export lies in the run: the first bundle of a task is called `bundle`, with several tasks `bundle-TASK`."""
+    result: dict[str, str] = {}
+    for name, task in plan.tasks.items():
+        first = f"bundle-{name}" if len(plan.tasks) > 1 else "bundle"
+        for node in task.exports:
+            is_bundle = (folders[node.name] / "files" / "bundle.json").is_file()
+            free = first not in result.values()
+            result[node.name] = first if is_bundle and free else node.name.removeprefix("export ")
+    return result
+
+
+def _next(target: Path, bundles: Sequence[str], evaluated: bool) -> list[dict[str, str]]:
     shown = _short(target)
     if not evaluated:
         return [{"command": f"source: {shown}", "purpose": "as the model's source in a recipe that fine-tunes"}]
-    if exported:
+    if bundles:
         return [
-            {"command": f'hft predict {shown}/bundle "…"', "purpose": "predict with the bundle, without torch"},
-            {"command": f"hft verify {shown}/bundle", "purpose": "check the bundle on another machine"},
+            {"command": f'hft predict {shown}/{bundles[0]} "…"', "purpose": "predict with the bundle, without torch"},
+            {"command": f"hft verify {shown}/{bundles[0]}", "purpose": "check the bundle on another machine"},
         ]
     return [{"command": f"hft export {shown}", "purpose": "make a verified ONNX bundle"}]
 

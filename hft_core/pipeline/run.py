@@ -47,10 +47,17 @@ class Run:
 
     @property
     def bundle(self) -> Path:
-        """The exported bundle. Raises RecipeError where the recipe has no export."""
+        """The exported bundle. Raises RecipeError where the recipe has no export, or several tasks: see `bundles`."""
+        if len(self.bundles) > 1:
+            raise RecipeError(f"{self.folder} has a bundle for each task: {', '.join(self.bundles)}; see Run.bundles")
         if not (self.folder / "bundle").is_dir():
             raise RecipeError(f"{self.folder} has no bundle: the recipe has no `export`. Run: hft export {self.folder}")
         return self.folder / "bundle"
+
+    @property
+    def bundles(self) -> dict[str, Path]:
+        """The exported bundles by task, where the recipe has several."""
+        return {path.name.removeprefix("bundle-"): path for path in sorted(self.folder.glob("bundle-*"))}
 
     @property
     def model(self) -> Path:
@@ -110,6 +117,10 @@ def carry_out(
     store: Store | None = None,
 ) -> Run:
     """Execute a loaded recipe and write its run folder; `store` defaults to `store_of` the recipe's folder."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RecipeError(
+            "this version of hft carries out a recipe in one process; start it without torchrun or accelerate launch"
+        )
     target = out or loaded.folder / "runs" / loaded.recipe.name
     require_writable(target)
     try:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from hft_core.components import Objective
+from hft_core.components import Model, Objective
 from hft_core.errors import DataError, RecipeError
-from hft_core.recipe.metrics import task_metrics
-from hft_core.recipe.model import SPLITS, Recipe, Stage, TaskObjective
+from hft_core.recipe.metrics import deciding_metrics, task_metrics
+from hft_core.recipe.model import DIRECT, MAIN, SPLITS, Data, Recipe, Split, Stage
+from hft_core.recipe.sources import readers_of, resolve, source_names, trained_tasks
 from hft_core.recipe.yaml import Location, place_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def check(loaded: LoadedRecipe) -> None:
         *_names(recipe),
         *_metrics(recipe),
         *_techniques(recipe),
+        *_micro_batches(recipe),
     ]
     if problems:
         raise RecipeError("\n".join(f"{_where(loaded, location)}: {text}" for location, text in problems))
@@ -63,8 +65,8 @@ def entries(settings: BaseModel, location: Location) -> Iterator[tuple[Location,
     """Walk through the recipe: every setting with its location as written."""
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
-        # Sources stand directly under `data`.
-        here = location if name == "sources" and location == ("data",) else (*location, field.alias or name)
+        direct = isinstance(settings, Data) and name in DIRECT
+        here = location if direct else (*location, field.alias or name)
         yield from _values(value, here)
 
 
@@ -81,9 +83,12 @@ def _values(value: Any, location: Location) -> Iterator[tuple[Location, Any]]:
 
 
 def input_paths(recipe: Recipe, location: Location) -> Iterator[tuple[Location, Path]]:
-    """Every file or folder that a setting names; the model's source is checked when it is located."""
+    """Every file or folder that a setting names, but for those that a model checks when it locates them."""
+    located: set[Location] = set()
     for place, value in entries(recipe, location):
-        if isinstance(value, Path) and place != ("model", "source"):
+        if isinstance(value, Model):
+            located |= {(*place, name) for name in value.located}
+        if isinstance(value, Path) and place not in located:
             yield place, value
 
 
@@ -107,9 +112,10 @@ def _gates(recipe: Recipe, location: Location) -> Iterator[Problem]:
 
 
 def _tasks(recipe: Recipe) -> Iterator[Problem]:
+    tasks = recipe.all_tasks
     for index, stage in enumerate(recipe.stages):
-        trains_task = any(objective.needs_task for objective in stage.objectives)
-        if stage.stage == "finetune" and recipe.task is None:
+        trains_task = any(objective.task or objective.needs_task for objective in stage.objectives)
+        if stage.stage == "finetune" and not tasks:
             yield ("stages", index), "a finetune stage needs a `task`"
         elif stage.stage == "finetune" and not trains_task:
             yield (
@@ -118,46 +124,99 @@ def _tasks(recipe: Recipe) -> Iterator[Problem]:
             )
         elif stage.stage == "pretrain" and trains_task:
             yield ("stages", index), "a pretrain stage has language-modelling objectives only; make it a finetune stage"
-    if recipe.task is not None and "train" not in recipe.data.sources:
-        yield ("data",), f"the task needs a source `train`; there are {', '.join(recipe.data.sources) or 'none'}"
+        for position, objective in enumerate(stage.objectives):
+            yield from _task_of(objective, recipe, ("stages", index, "objectives", position))
+    trained = trained_tasks(recipe, range(len(recipe.stages)))
+    for name in tasks:
+        place: Location = ("data",) if len(tasks) == 1 else ("data", name)
+        if "train" not in readers_of(recipe, name):
+            found = ", ".join(recipe.data.tasks or recipe.data.sources) or "none"
+            where = "a source `train`" if len(tasks) == 1 else f"its data under its name, `{name}: {{train: …}}`"
+            yield place, f"the task {name!r} needs {where}; there are {found}"
+        elif name not in trained and any(stage.stage == "finetune" for stage in recipe.stages):
+            yield ("stages",), f"no stage trains the task {name!r}; add {{type: task, task: {name}, data: train}}"
+    for name in recipe.data.tasks:
+        if name not in tasks:
+            known = ", ".join(tasks) or "none"
+            yield ("data", name), f"there is no task {name!r}{_nearest(name, list(tasks))} Tasks: {known}"
     if recipe.export and not any(stage.stage == "finetune" for stage in recipe.stages):
         yield ("export",), "an export needs a finetune stage, whose task the exported model answers"
 
 
+def _task_of(objective: Objective, recipe: Recipe, place: Location) -> Iterator[Problem]:
+    tasks = recipe.all_tasks
+    known = ", ".join(tasks)
+    if objective.task is not None and objective.task not in tasks:
+        hint = f"{_nearest(objective.task, list(tasks))} Tasks: {known}" if tasks else "; the recipe has no task"
+        yield (*place, "task"), f"there is no task {objective.task!r}{hint}"
+    elif objective.task is None and objective.needs_task:
+        which = f"say which one with `task:`, out of {known}" if tasks else "the recipe has no `task`"
+        yield place, f"{{type: {objective.type_name()}}} trains a task; {which}"
+    elif objective.task is not None and not objective.needs_task:
+        usual = tasks[objective.task].objective
+        if usual != objective.type_name():
+            yield (
+                (*place, "task"),
+                f"{objective.type_name()} does not train the task {objective.task!r}, whose objective is {usual}; leave "
+                "`task` out",
+            )
+
+
 def _sources(recipe: Recipe) -> Iterator[Problem]:
-    known = list(recipe.data.sources)
+    tasks = recipe.all_tasks
+    known = [*recipe.data.sources, *(f"{task}.{split}" for task in recipe.data.tasks for split in SPLITS[:1])]
+    read: set[str] = set()
     for index, stage in enumerate(recipe.stages):
         for position, objective in enumerate(stage.objectives):
             place = ("stages", index, "objectives", position, "data")
             names = source_names(objective)
             for name in names:
-                if name not in known:
+                source = resolve(recipe, objective, name)
+                if source is None:
                     yield place, f"there is no data source {name!r}{_nearest(name, known)} Sources: {', '.join(known)}"
-                elif name in ("validation", "test"):
+                elif source.task is not None and source.name != "train":
                     yield place, f"training on {name!r} would make its figures worthless; it is for evaluation only"
+                elif source.task is None:
+                    read.add(source.name)
             if not names:
                 yield place, "an objective needs at least one data source"
-            if objective.needs_task and names != ["train"]:
+            elif objective.task in tasks and names not in (["train"], [f"{objective.task}.train"]):
                 yield place, "an objective of the task reads `train`, the only source whose rows have its labels"
-            if objective.task not in (None, "main"):
-                yield (
-                    (*place[:-1], "task"),
-                    f"there is no task {objective.task!r}; a recipe with one `task` calls it main",
-                )
-            if isinstance(objective, TaskObjective) and recipe.task is None:
-                yield place[:-1], "{type: task} needs a `task`"
-    read = {*SPLITS} if recipe.task else set()
-    read |= {name for stage in recipe.stages for objective in stage.objectives for name in source_names(objective)}
-    for name in known:
+    read |= set(SPLITS) if len(tasks) == 1 and not recipe.data.tasks else set()
+    for name in recipe.data.sources:
         if name not in read:
-            hint = _nearest(name, [other for other in (*SPLITS, *read) if other not in known])
+            hint = _nearest(name, [other for other in (*SPLITS, *read) if other not in recipe.data.sources])
             yield ("data", name), f"nothing reads the source {name!r}{hint} Read are {', '.join(sorted(read))}"
-    split = recipe.data.split
-    asked = (split.model_fields_set or {"validation"}) if split else set()
-    for name in sorted(asked & set(known)):
-        yield ("data", "split"), f"there is a `{name}` source already; remove one of the two"
-    if split is not None and recipe.task is None:
-        yield ("data", "split"), "only a task's rows are split; remove it"
+    splits: list[tuple[Location, Split | None, Collection[str]]] = [(("data",), recipe.data.split, recipe.data.sources)]
+    splits += [(("data", name), group.split, group.model_fields_set) for name, group in recipe.data.tasks.items()]
+    for where, split, given in splits:
+        asked = (split.model_fields_set or {"validation"}) if split else set()
+        for name in sorted(asked & set(given)):
+            yield (*where, "split"), f"there is a `{name}` source already; remove one of the two"
+    if recipe.data.split is not None and (not tasks or recipe.data.tasks):
+        yield ("data", "split"), "only a task's rows are split; remove it, or put it into the task's own data"
+
+
+def _micro_batches(recipe: Recipe) -> Iterator[Problem]:
+    """A loss that couples rows is no sum of micro-batches, unless it goes through vectors."""
+    for index, stage in enumerate(recipe.stages):
+        if stage.micro_batch is None or stage.micro_batch >= stage.batch_size:
+            continue
+        for objective in stage.objectives:
+            if not objective.splits_over_micro_batches():
+                yield (
+                    ("stages", index, "micro_batch"),
+                    f"the objective {objective.type_name()!r} couples the rows of a batch and has no `vectors`, so a "
+                    f"batch of {stage.batch_size} cannot be computed in pieces of {stage.micro_batch}; remove "
+                    "`micro_batch`, or lower `batch_size`",
+                )
+            for technique in stage.techniques if objective.couples else ():
+                if technique.changes_loss() and technique.applies(objective):
+                    yield (
+                        ("stages", index, "micro_batch"),
+                        f"the technique {technique.type_name()!r} changes the loss of {objective.type_name()!r}, which "
+                        "couples rows: the two cannot be computed in pieces; remove `micro_batch` or the technique",
+                    )
 
 
 def stage_name(stage: Stage, index: int) -> str:
@@ -165,17 +224,16 @@ def stage_name(stage: Stage, index: int) -> str:
     return stage.name or f"{stage.stage}-{index}"
 
 
-def source_names(objective: Objective) -> list[str]:
-    """The data sources of an objective."""
-    return [objective.data] if isinstance(objective.data, str) else list(objective.data)
-
-
 def _names(recipe: Recipe) -> Iterator[Problem]:
     """Names of what is told apart by name: steps of the plan, heads of the net, folders of a run, figures of a report."""
+    titles = [*recipe.data.sources, *(f"{task}.{split}" for task in recipe.data.tasks for split in SPLITS)]
+    yield from _twice(("data",), titles, ())
     yield from _twice(("stages",), [stage_name(stage, index) for index, stage in enumerate(recipe.stages)], ())
     for index, stage in enumerate(recipe.stages):
         names = [objective.name or objective.type_name() for objective in stage.objectives]
-        yield from _twice(("stages", index, "objectives"), names, ("main",))
+        yield from _twice(("stages", index, "objectives"), names, ())
+        heads = [objective.name or objective.type_name() for objective in stage.objectives if not objective.task]
+        yield from _twice(("stages", index, "objectives"), list(dict.fromkeys(heads)), list(recipe.all_tasks))
     exports = [exporter.name or exporter.type_name() for exporter in recipe.export]
     yield from _twice(("export",), exports, ("bundle", "model"))
     for name, count in Counter(metric.title for metric in recipe.evaluate.metrics).items():
@@ -191,11 +249,11 @@ def _twice(place: Location, names: Sequence[str], taken: Sequence[str]) -> Itera
         if count > 1:
             yield place, f"{count} entries are called {name!r}; give them different names (`name: …`)"
         elif name in taken:
-            yield place, f"the name {name!r} is taken by the engine; choose another"
+            yield place, f"the name {name!r} is taken (by a task, or by the engine); choose another"
 
 
 def _metrics(recipe: Recipe) -> Iterator[Problem]:
-    available: list[frozenset[str]] = [recipe.task.gives] if recipe.task else []
+    available: list[frozenset[str]] = [task.gives for task in recipe.all_tasks.values()]
     available += [objective.gives for stage in recipe.stages for objective in stage.objectives if objective.gives]
     for index, metric in enumerate(recipe.evaluate.metrics):
         if not any(metric.needs <= given for given in available):
@@ -203,16 +261,19 @@ def _metrics(recipe: Recipe) -> Iterator[Problem]:
                 ("evaluate", "metrics", index),
                 f"nothing in this recipe gives what {metric.type_name()!r} needs ({', '.join(sorted(metric.needs))})",
             )
-    if recipe.task is None:
-        return
-    names = [metric.title for metric in task_metrics(recipe, recipe.evaluate.metrics)]
-    if recipe.evaluate.metrics and not names:
-        usual = ", ".join(str(settings["type"]) for settings in recipe.task.default_metrics)
-        yield ("evaluate", "metrics"), f"none of the metrics measures the task's predictions; add one, such as {usual}"
-        return
-    names = names or [str(settings["type"]) for settings in recipe.task.default_metrics]
+    several = len(recipe.all_tasks) > 1
+    names = [best.title for best in deciding_metrics(recipe, recipe.evaluate.metrics)]
+    for name, task in recipe.all_tasks.items():
+        usual = ", ".join(str(settings["type"]) for settings in task.default_metrics)
+        if not recipe.evaluate.metrics:
+            own = [str(settings["type"]) for settings in task.default_metrics]
+            names += [f"{name}.{title}" for title in own] if several else own
+        elif not task_metrics(task, recipe.evaluate.metrics):
+            whose = f"the task {name!r}'s" if several else "the task's"
+            yield ("evaluate", "metrics"), f"none of the metrics measures {whose} predictions; add one, such as {usual}"
+            return
     best = recipe.evaluate.best
-    if best and best.removeprefix("main.") not in names:
+    if best and recipe.all_tasks and best.removeprefix(f"{MAIN}.") not in names:
         whose = (
             "the task's metrics" if recipe.evaluate.metrics else "the task's usual metrics, and `metrics` names none"
         )

@@ -80,28 +80,43 @@ def _plain(value: Any) -> Any:
 
 
 def _require_usual_metrics(recipe: Recipe, registry: Registry, where: str) -> None:
-    """A recipe that names no metric is measured by the task's usual ones, of which at least one has to be installed."""
-    if recipe.task is None or recipe.evaluate.metrics:
-        return
-    usual = [settings["type"] for settings in recipe.task.default_metrics]
-    if usual and not set(usual) & set(registry.classes("metric")):
-        raise RecipeError(f"{where}, evaluate.metrics: {registry.explain_missing('metric', usual[0])}")
+    """A recipe that names no metric is measured by its tasks' usual ones, of which at least one each has to be installed."""
+    for task in recipe.all_tasks.values() if not recipe.evaluate.metrics else ():
+        usual = [settings["type"] for settings in task.default_metrics]
+        if usual and not set(usual) & set(registry.classes("metric")):
+            raise RecipeError(f"{where}, evaluate.metrics: {registry.explain_missing('metric', usual[0])}")
 
 
 def _with_task_objectives(recipe: Recipe, registry: Registry) -> Recipe:
-    """Put the task's own objective in place of each ``{type: task}``."""
-    if recipe.task is None:
-        return recipe
-    own = registry.classes("objective").get(recipe.task.objective)
+    """Settle which objective trains which task: afterwards its `task` says so, and no ``{type: task}`` is left.
+
+    What cannot be settled stays as it is, for `check` to complain about.
+    """
+    only = next(iter(recipe.all_tasks)) if len(recipe.all_tasks) == 1 else None
     stages = []
     for stage in recipe.stages:
-        objectives = list(stage.objectives)
-        for index, objective in enumerate(objectives):
-            if not isinstance(objective, TaskObjective):
-                continue
-            if own is None:
-                raise RecipeError(registry.explain_missing("objective", recipe.task.objective))
-            fields = objective.model_dump(exclude_unset=True, by_alias=True) | {"type": own.type_name()}
-            objectives[index] = cast(Objective, own.model_validate(fields))
+        objectives = [_settled(objective, recipe, only, registry) for objective in stage.objectives]
         stages.append(stage.model_copy(update={"objectives": objectives}))
     return recipe.model_copy(update={"stages": stages})
+
+
+def _settled(objective: Objective, recipe: Recipe, only: str | None, registry: Registry) -> Objective:
+    if not objective.needs_task:
+        return objective
+    name = objective.task or only
+    if name not in recipe.all_tasks:
+        return objective
+    # Two tasks' objectives may be of one type; they are told apart by their tasks.
+    title = objective.name or (None if only else name)
+    if not isinstance(objective, TaskObjective):
+        return objective.model_copy(update={"task": name, "name": title})
+    wanted = recipe.all_tasks[name].objective
+    own = registry.classes(Objective.kind).get(wanted)
+    if own is None:
+        raise RecipeError(registry.explain_missing(Objective.kind, wanted))
+    fields = objective.model_dump(exclude_unset=True, by_alias=True) | {
+        "type": own.type_name(),
+        "task": name,
+        "name": title,
+    }
+    return cast(Objective, own.model_validate(fields))

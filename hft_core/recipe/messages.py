@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from hft_core.recipe.model import DIRECT, Data
 from hft_core.recipe.narrow import _OneOf
 from hft_core.recipe.yaml import Location, place_of
 from hft_core.registry import Registry
@@ -165,5 +166,5 @@ def _fields(models: list[Any]) -> list[str]:
         for part in _parts(model):
             if isinstance(part, type) and issubclass(part, BaseModel):
                 names = [field.alias or name for name, field in part.model_fields.items()]
-                return [name for name in names if name not in ("sources",)]
+                return names if part.__name__ != Data.__name__ else [name for name in names if name not in DIRECT]
     return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
@@ -26,7 +26,9 @@ from hft_core.components import (
 )
 
 SPLITS = ("train", "validation", "test")
-"""Names of the sources that belong to the task; all others are unlabelled text."""
+"""Names of the sources that belong to a task; all others are unlabelled text."""
+MAIN = "main"
+"""The name of the task that a recipe gives as `task`."""
 
 
 class Split(Settings):
@@ -44,11 +46,29 @@ class Split(Settings):
         return self
 
 
+class TaskData(Settings):
+    """The data of one task, where a recipe has several."""
+
+    train: Reader
+    """Rows to train on."""
+    validation: Reader | None = None
+    """Rows to choose the best checkpoint by; default: a part of train, see `split`."""
+    test: Reader | None = None
+    """Rows to measure the finished model by."""
+    split: Split | None = None
+    """How to split `train` where it has no `validation` beside it; default: 10 % for validation."""
+
+
 class Data(Settings):
-    """Data sources by name: `train`, `validation` and `test` belong to the task, others (`corpus`, …) are yours."""
+    """Data sources by name: `train`, `validation` and `test` belong to the task, others (`corpus`, …) are yours.
+
+    A recipe with several tasks has the three under each task's name: ``nli: {train: …, validation: …}``.
+    """
 
     sources: dict[str, Reader] = Field(default_factory=dict)
     """A recipe writes the sources directly under `data`."""
+    tasks: dict[str, TaskData] = Field(default_factory=dict)
+    """A recipe writes the tasks' names directly under `data`."""
     split: Split | None = None
     """How to split `train` where it has no `validation` beside it; default: 10 % for validation."""
 
@@ -58,15 +78,26 @@ class Data(Settings):
         if not isinstance(value, Mapping):
             return value
         own = {"split"} & set(value)
-        return {key: value[key] for key in own} | {"sources": {key: value[key] for key in value if key not in own}}
+        of_tasks = {key for key in value if key not in own and _is_task_data(value[key])}
+        sources = {key: value[key] for key in value if key not in own | of_tasks}
+        return {key: value[key] for key in own} | {"sources": sources, "tasks": {key: value[key] for key in of_tasks}}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Describe the form that a recipe has: sources directly under `data`."""
+        """Describe the form that a recipe has: sources and tasks' data directly under `data`."""
         described = handler.resolve_ref_schema(handler(schema))
-        sources = described["properties"].pop("sources", {})
-        described["additionalProperties"] = sources.get("additionalProperties", True)
+        forms = [described["properties"].pop(name, {}).get("additionalProperties", True) for name in DIRECT]
+        described["additionalProperties"] = {"anyOf": forms}
         return described
+
+
+DIRECT = ("sources", "tasks")
+"""Fields of `Data` whose entries a recipe writes directly under `data`."""
+
+
+def _is_task_data(value: Any) -> bool:
+    """Whether an entry of `data` is a task's group of sources and no source."""
+    return isinstance(value, Mapping) and "type" not in value and bool(set(SPLITS) & set(value))
 
 
 class Prepare(Settings):
@@ -121,6 +152,8 @@ class Stage(Settings):
     """Largest norm of the gradient; null switches clipping off."""
     checkpoint_minutes: float = Field(default=5, ge=0)
     """Minutes between checkpoints that a killed run continues from; 0 writes one after every step."""
+    workers: int = Field(default=0, ge=0, le=64)
+    """Processes that make batches beside training (0: none); the result is the same, whatever their number."""
 
     @model_validator(mode="before")
     @classmethod
@@ -149,7 +182,8 @@ class Evaluate(Settings):
     metrics: list[Metric] = Field(default_factory=list)
     """Default: the task's usual metrics."""
     best: str | None = None
-    """The metric that chooses the best checkpoint and the seed that ships; default: the first one."""
+    """The metric that chooses the best checkpoint and the seed that ships; default: the first one. With several tasks
+    `TASK.METRIC`, such as `nli.accuracy`."""
     seeds: int = Field(default=1, ge=1, le=100)
     """How many times the finetune stages run, each with another seed; the best on validation ships."""
 
@@ -165,6 +199,8 @@ class Recipe(Settings):
     """The data sources."""
     task: Task | None = None
     """What the rows mean; may be left out when every stage is `pretrain`."""
+    tasks: dict[Annotated[str, Field(pattern=NAME)], Task] = Field(default_factory=dict)
+    """Several tasks by name, on one backbone; `task` is short for one that is called `main`."""
     model: Model
     """The backbone."""
     prepare: Prepare = Field(default_factory=Prepare)
@@ -177,3 +213,14 @@ class Recipe(Settings):
     """What is made of the finished model."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of training; auto takes bf16 where the hardware has instructions for it. Weights and evaluation are fp32."""
+
+    @model_validator(mode="after")
+    def _one_way_to_name_tasks(self) -> Self:
+        if self.task is not None and self.tasks:
+            raise ValueError("`task` and `tasks` are both there; put all tasks under `tasks`, each with its name")
+        return self
+
+    @property
+    def all_tasks(self) -> dict[str, Task]:
+        """The tasks by name, however they were given."""
+        return {MAIN: self.task} if self.task is not None else dict(self.tasks)

@@ -7,80 +7,30 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from hft_core.components import Columns, Facts, HeadSpec, Loss, Metric, Model, Objective, ParamGroup, Preprocessor, Task
-from hft_core.components.net import Net
+from hft_core.components import Columns, Loss
 from hft_core.errors import Interrupted, NonFiniteError, OutOfMemoryError, RecipeError
-from hft_core.recipe.model import Stage
 from hft_core.runtime.randomness import key_of
 from hft_core.training import checkpoint
 from hft_core.training.allocator import keep_large_buffers
+from hft_core.training.batches import Batches, MicroBatch, micro_batch
 from hft_core.training.inference import infer
-from hft_core.training.stopping import StopRequest
-from hft_core.training.streams import Batch, LiveStream, tensors
+from hft_core.training.job import Job, Result
+from hft_core.training.module import Forward, parameter_groups
+from hft_core.training.processes import Processes
+from hft_core.training.streams import LiveStream
 
 _LOGGED = 200  # points of a stage's curve
 _EVALUATION_BATCH = 64
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What a finetune stage chooses its best epoch by."""
-
-    head: str
-    task: Task
-    facts: Facts
-    columns: Columns
-    """Cleaned validation rows."""
-    metrics: Sequence[Metric]
-    best: Metric
-
-
-@dataclass
-class Job:
-    """Everything that one stage needs."""
-
-    stage: Stage
-    model: Model
-    start: Path | None
-    preprocessor: Preprocessor
-    streams: Sequence[LiveStream]
-    heads: dict[str, HeadSpec]
-    seed: int
-    precision: str
-    validation: Validation | None
-    work: Path
-    """Where checkpoints go."""
-    stop: StopRequest
-    say: Callable[[str], None]
-    advance: Callable[[int, int, dict[str, float]], None]
-    """Called after each step with step, steps and figures."""
-    metrics: Sequence[Metric] = ()
-    """Metrics of language-modelling statistics."""
-
-
-@dataclass
-class Result:
-    """What became of a stage."""
-
-    net: Net
-    steps: int
-    seconds: float
-    cpu_seconds: dict[str, float]
-    """CPU time of this process: `train`, and `validation`; since the last resumption."""
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best_step: int | None = None
-    notes: list[str] = field(default_factory=list)
+_SMALLEST_CHOICE = 100  # validation rows under which the best epoch cannot be told from luck
 
 
 def train(job: Job) -> Result:
@@ -104,6 +54,7 @@ def _train(stage: _Stage, job: Job) -> Result:
         stage.dry_run()
         if job.stage.stage == "pretrain":
             stage.validate()  # what the text is worth to the model that the stage starts from
+    stage.begin()
     while stage.step < stage.steps:
         stage.one_step()
         if stage.epoch_ended() or stage.step == stage.steps:
@@ -127,12 +78,10 @@ class _Stage:
         self.accelerator = Accelerator(
             mixed_precision="bf16" if job.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
         )
-        if self.accelerator.num_processes > 1:
-            raise RecipeError(
-                "this version of hft trains in one process; start it without torchrun or accelerate launch"
-            )
-        # Only the wrapper runs in mixed precision; evaluation calls the net itself, in fp32.
-        self.trained = self.accelerator.prepare_model(_Forward(self.net))
+        self.processes = Processes(self.accelerator)
+        # Only the wrapper runs in mixed precision; evaluation calls the net itself, in fp32. In "evaluation mode",
+        # accelerate adds no data parallelism of its own: see processes.
+        self.trained = self.accelerator.prepare_model(Forward(self.net), evaluation_mode=True)
         self.groups = parameter_groups(self.net)
         for technique, _ in self.techniques:
             self.groups = technique.groups(self.net, self.groups)
@@ -140,7 +89,9 @@ class _Stage:
         self.optimizer = job.stage.optimizer.build(self.groups)
         self.lead = job.streams[0]
         self.steps = self.lead.order.steps(job.stage.epochs)
-        self.micro = job.stage.micro_batch or job.stage.batch_size
+        self.micro = job.stage.micro_batch or -(-job.stage.batch_size // self.processes.count)
+        self.batches = Batches(job.streams, self.steps, self.micro, self.processes.index, self.processes.count)
+        self._refuse_coupled_rows()
         self.settle_steps, self.settling = self._new_heads()
         self.step = 0
         self.history: list[dict[str, Any]] = []
@@ -155,7 +106,8 @@ class _Stage:
 
     def _new_heads(self) -> tuple[int, list[torch.nn.Parameter]]:
         """Steps in which the heads are trained alone, and their parameters: a new head's gradients would spoil the backbone."""
-        names = [name for name in self.job.heads if name in self.net.new_heads]
+        used = {stream.head for stream in self.job.streams if not stream.silent()}
+        names = [name for name in self.job.heads if name in self.net.new_heads and name in used]
         if not names:
             return 0, []
         shared = {
@@ -172,6 +124,17 @@ class _Stage:
         alone = f", and the heads are trained alone for {steps} steps" if steps else ""
         self.job.say(f"the weights have no head {', '.join(names)}: it is new{alone}")
         return steps, own
+
+    def _refuse_coupled_rows(self) -> None:
+        """Refuse a loss that is no sum over processes; `hft check` refuses micro-batches already."""
+        for stream in self.job.streams:
+            wrapped = any(t.changes_loss() and t.applies(stream.objective) for t, _ in self.techniques)
+            whole = not stream.objective.splits_over_micro_batches() or (stream.objective.couples and wrapped)
+            if whole and self.processes.count > 1:
+                raise RecipeError(
+                    f"objective {stream.name}: its loss couples the rows of a batch, and is not computed through `vectors` "
+                    "(or a technique changes it), so several processes cannot share a batch; start one process"
+                )
 
     def resume(self) -> None:
         """Continue from the newest sound checkpoint, if there is one."""
@@ -198,9 +161,10 @@ class _Stage:
     def dry_run(self) -> None:
         """Run the longest and the first batch forward and backward before step one: what cannot work fails here."""
         for stream in self.job.streams:
-            for batch in (stream.longest_batch(self.micro), stream.micro_batches(0, self.micro)[0]):
-                loss = self._loss(stream, batch, micro=0)
-                self.accelerator.backward(loss.sum / max(1, stream.objective.count(batch)))
+            for made in (stream.longest_batch(self.micro), stream.micro_batches(0, self.micro)[0][1]):
+                batch = micro_batch(stream, 0, made)
+                loss = self._loss(stream, batch)
+                self.accelerator.backward(loss.sum / max(1, batch.count))
                 if not torch.isfinite(loss.sum):
                     raise NonFiniteError(
                         f"objective {stream.name}: the loss is {float(loss.sum.detach())} before the first step; the weights are "
@@ -210,23 +174,26 @@ class _Stage:
 
     # ---- fit ----
 
+    def begin(self) -> None:
+        """Let the batches be made, from the next step on."""
+        self.coming = self.batches.from_step(self.step, self.job.stage.workers)
+
     def one_step(self) -> None:
         """One optimizer step: every objective's sum over its own count, weighted; then clip, check, step."""
         self._freeze_while_settling()
         factor = self.job.stage.schedule.factor(self.step, self.steps)
         for group, torch_group in zip(self.groups, self.optimizer.param_groups, strict=True):
             torch_group["lr"] = self.job.stage.optimizer.lr * factor * group.lr_scale
-        for stream in self.job.streams:
-            weight = stream.weight(self.step / max(1, self.steps - 1))
-            batches = stream.micro_batches(self.step, self.micro)
-            count = max(1, sum(stream.objective.count(batch) for batch in batches))
-            total = 0.0
-            for micro, batch in enumerate(batches):
-                loss = self._loss(stream, batch, micro)
-                if loss.sum.requires_grad:  # a head without parameters of its own has none while heads settle
-                    self.accelerator.backward(loss.sum * (weight / count))
-                total += float(loss.sum.detach())
-            self.losses[stream.name].append(total / count)
+        made = next(self.coming)
+        counts = self.processes.sums([sum(batch.count for batch in batches) for batches in made])
+        losses = [
+            self._backward(stream, batches, self.batches.weight(stream, self.step) / max(1.0, count)) / max(1.0, count)
+            for stream, batches, count in zip(self.job.streams, made, counts, strict=True)
+        ]
+        self.processes.add_gradients(self.parameters)
+        for stream, loss in zip(self.job.streams, self.processes.sums(losses), strict=True):
+            if self.batches.weight(stream, self.step):
+                self.losses[stream.name].append(loss)
         self._check_finite(self._clip())
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -235,18 +202,70 @@ class _Stage:
             technique.after_step(self.net, state, self.step)
         self._log(factor)
 
-    def _loss(self, stream: LiveStream, batch: Batch, micro: int) -> Loss:
+    def _backward(self, stream: LiveStream, batches: Sequence[MicroBatch], factor: float) -> float:
+        """Add the gradient of `factor` times the objective's sum over these micro-batches; gives that sum."""
+        if not factor:
+            return 0.0
+        if stream.objective.couples and (len(batches) > 1 or self.processes.count > 1):
+            return self._backward_coupled(stream, batches, factor)
+        total = 0.0
+        for batch in batches:
+            loss = self._loss(stream, batch)
+            if loss.sum.requires_grad:  # a head without parameters of its own has none while heads settle
+                self.accelerator.backward(loss.sum * factor)
+            total += float(loss.sum.detach())
+        return total
+
+    def _backward_coupled(self, stream: LiveStream, batches: Sequence[MicroBatch], factor: float) -> float:
+        """The same where rows couple: the vectors of all rows first, without a graph; then each micro-batch again.
+
+        Cached gradients (Gao et al. 2021): the loss is differentiated by the vectors, and what comes out is carried into
+        the passes that made them, under the same seeds.
+        """
+        with torch.no_grad():
+            parts = [self._vectors(stream, batch) for batch in batches]
+        names = list(parts[0]) if parts else []
+        whole, row = self.processes.together({name: torch.cat([part[name] for part in parts]) for name in names})
+        leaves = {n: t.detach().requires_grad_(t.is_floating_point()) for n, t in whole.items()}
+        with self.accelerator.autocast():
+            loss = stream.objective.couple(leaves).sum
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's is untyped
+        for batch, part in zip(batches, parts, strict=True):
+            vectors = self._vectors(stream, batch)
+            rows = slice(row, row := row + len(next(iter(part.values()))))
+            carried = [
+                (vectors[name] * gradient[rows]).sum()
+                for name in vectors
+                if vectors[name].requires_grad and (gradient := leaves[name].grad) is not None
+            ]
+            if carried:
+                self.accelerator.backward(sum(carried[1:], carried[0]) * factor)
+        return float(loss.detach()) if self.processes.first else 0.0  # every process has computed the whole
+
+    def _seed(self, stream: LiveStream, batch: MicroBatch) -> None:
+        """Whatever is drawn in a pass depends on step, micro-batch and objective alone."""
+        torch.manual_seed(key_of(self.job.seed, "dropout", self.step, batch.number, stream.position) % 2**63)
+
+    def _vectors(self, stream: LiveStream, batch: MicroBatch) -> dict[str, torch.Tensor]:
+        self._seed(stream, batch)
+        with self.accelerator.autocast():
+            return stream.objective.vectors(partial(self.trained, stream.head), self._on_device(batch))
+
+    def _loss(self, stream: LiveStream, batch: MicroBatch) -> Loss:
         """The objective's loss with the techniques around it, under the seed of this step and micro-batch."""
-        torch.manual_seed(key_of(self.job.seed, "dropout", self.step, micro, stream.position) % 2**63)
+        self._seed(stream, batch)
 
         def compute(arrays: dict[str, torch.Tensor]) -> Loss:
             return stream.objective.loss(partial(self.trained, stream.head), arrays)
 
         for technique, state in self.techniques:
-            if _applies(technique.on, stream.objective, stream.name):
+            if technique.applies(stream.objective):
                 compute = partial(technique.loss, compute, state=state)
         with self.accelerator.autocast():
-            return compute(tensors(batch, self.accelerator.device))
+            return compute(self._on_device(batch))
+
+    def _on_device(self, batch: MicroBatch) -> dict[str, torch.Tensor]:
+        return {name: tensor.to(self.accelerator.device) for name, tensor in batch.arrays.items()}
 
     def _freeze_while_settling(self) -> None:
         if not self.settle_steps:
@@ -264,7 +283,7 @@ class _Stage:
 
     def _check_finite(self, norm: float) -> None:
         """Stop before the optimizer's step if a loss or gradient is not finite."""
-        last = {name: values[-1] for name, values in self.losses.items()}
+        last = {name: values[-1] for name, values in self.losses.items() if values}
         if math.isfinite(norm) and all(map(math.isfinite, last.values())):
             return
         streams = "; ".join(f"{stream.name}: {stream.rows(self.step)}" for stream in self.job.streams)
@@ -280,7 +299,7 @@ class _Stage:
         if self.step % every and self.step != self.steps:
             return
         point = {"step": self.step, "epoch": round(self._epochs(), 3), "lr": self.job.stage.optimizer.lr * factor}
-        self.history.append({**point, "loss": means[self.lead.name], "losses": means})
+        self.history.append({**point, "loss": means.get(self.lead.name), "losses": means})
         self.losses = {name: [] for name in self.losses}
 
     def _epochs(self) -> float:
@@ -318,10 +337,11 @@ class _Stage:
         figures: dict[str, float] = {}
         for stream in self.job.streams:
             total, count = 0.0, 0
-            for batch in stream.held_out_batches(_EVALUATION_BATCH):
-                loss = stream.objective.loss(partial(self.net, stream.head), tensors(batch, self.accelerator.device))
+            for made in stream.held_out_batches(_EVALUATION_BATCH):
+                batch = micro_batch(stream, 0, made)
+                loss = stream.objective.loss(partial(self.net, stream.head), self._on_device(batch))
                 total += float(loss.sum)
-                count += stream.objective.count(batch)
+                count += batch.count
             if count:
                 figures[f"{stream.name} loss"] = total / count
                 statistics = [{"nll": total, "tokens": count}]
@@ -335,17 +355,16 @@ class _Stage:
         return figures
 
     def _validation(self) -> dict[str, float]:
-        """The task's metrics on its validation rows."""
-        wanted = self.job.validation
-        if wanted is None or not next(iter(wanted.columns.values()), []):
-            return {}
-        found = infer(
-            self.net, wanted.head, wanted.task, wanted.columns, self.job.preprocessor, wanted.facts
-        ).predictions
-        truths = wanted.task.truths(wanted.columns, wanted.facts)
+        """The tasks' metrics on their validation rows."""
         figures: dict[str, float] = {}
-        for metric in wanted.metrics:
-            figures |= metric.measure(found, truths, wanted.facts)
+        for wanted in self.job.validations:
+            if not _rows(wanted.columns):
+                continue
+            found = infer(self.net, wanted.head, wanted.task, wanted.columns, self.job.preprocessor, wanted.facts)
+            truths = wanted.task.truths(wanted.columns, wanted.facts)
+            for metric in wanted.metrics:
+                measured = metric.measure(found.predictions, truths, wanted.facts)
+                figures |= {wanted.prefix + name: value for name, value in measured.items()}
         return figures
 
     def _score(self, figures: dict[str, float]) -> float | None:
@@ -353,20 +372,33 @@ class _Stage:
         if self.job.stage.stage == "pretrain":
             losses = [value for name, value in figures.items() if name.endswith(" loss")]
             return -sum(losses) if losses else None
-        wanted = self.job.validation
-        if wanted is None or len(next(iter(wanted.columns.values()), [])) < 100:
+        best = self.job.best
+        rows = {wanted.head: _rows(wanted.columns) for wanted in self.job.validations}
+        if best is None or rows.get(best.task, 0) < _SMALLEST_CHOICE:
             return None
-        sign = 1 if wanted.best.greater_is_better else -1
-        return sign * figures[wanted.best.title]
+        sign = 1 if best.metric.greater_is_better else -1
+        return sign * figures[best.title]
 
     # ---- keep ----
 
     def keep_safe(self) -> None:
         """Write a checkpoint when one is due, or when asked to stop."""
-        due = time.monotonic() - self.saved_at >= 60 * self.job.stage.checkpoint_minutes
-        if self.step == self.steps or not (due or self.job.stop.asked):
+        if self.step == self.steps:
             return
+        late = time.monotonic() - self.saved_at >= 60 * self.job.stage.checkpoint_minutes
+        due, asked = self.processes.sums([float(late and self.processes.first), float(self.job.stop.asked)])
+        if due or asked:
+            self._save()
+        if asked:
+            raise Interrupted(f"stopped at step {self.step} of {self.steps} as asked; run the same command to continue")
+
+    def _save(self) -> None:
+        """Write a checkpoint: one process does, the others wait."""
         self._tick()
+        self.saved_at = time.monotonic()
+        if not self.processes.first:
+            self.processes.wait()
+            return
         named, plain = checkpoint.optimizer_tensors(self.optimizer)
         saved = {f"net/{name}": parameter for name, parameter in self._named()} | named
         saved |= {f"best/{name}": tensor for name, tensor in (self.best or {}).items()}
@@ -383,8 +415,7 @@ class _Stage:
         }
         checkpoint.save(self.job.work, self.step, saved, state)
         self.saved_at = time.monotonic()
-        if self.job.stop.asked:
-            raise Interrupted(f"stopped at step {self.step} of {self.steps} as asked; run the same command to continue")
+        self.processes.wait()
 
     def _named(self) -> list[tuple[str, torch.Tensor]]:
         """Parameters and buffers by name, each shared one once."""
@@ -414,28 +445,5 @@ class _Stage:
         return Result(self.net.eval(), self.steps, self.seconds, cpu, self.history, self.best_step, self.notes)
 
 
-class _Forward(torch.nn.Module):
-    """What accelerate wraps (mixed precision, data parallelism), so that the net itself stays plain."""
-
-    def __init__(self, net: Net):
-        super().__init__()
-        self.net = net
-
-    def forward(self, head: str, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
-        outputs: dict[str, torch.Tensor] = self.net(head, **arrays)
-        return outputs
-
-
-def parameter_groups(net: Net) -> list[ParamGroup]:
-    """Two groups: matrices, which weight decay applies to, and biases and normalisation, which it does not."""
-    named = list(net.named_parameters())
-    groups = []
-    for decay in (True, False):
-        chosen = [(name, parameter) for name, parameter in named if (parameter.ndim >= 2) == decay]
-        groups.append(ParamGroup([name for name, _ in chosen], [parameter for _, parameter in chosen], decay=decay))
-    return [group for group in groups if group.params]
-
-
-def _applies(on: list[str] | None, objective: Objective, name: str) -> bool:
-    """Whether a technique changes this objective's loss: those it names (`task`: the task's), or those that train a task."""
-    return objective.needs_task if on is None else name in on or ("task" in on and objective.needs_task)
+def _rows(columns: Columns) -> int:
+    return len(next(iter(columns.values()), []))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hft_core.components import Objective, Ramp, Stream
@@ -40,7 +39,7 @@ class LiveStream:
     ) -> LiveStream:
         """Set held-out rows aside and make the order of the others."""
         held = None
-        if not objective.needs_task and (out := held_out(arrays)).any():
+        if objective.task is None and (out := held_out(arrays)).any():
             held = take(arrays, np.flatnonzero(out))
             arrays = take(arrays, np.flatnonzero(~out))
         order = Order(arrays, batch_size, seed, position)
@@ -56,10 +55,16 @@ class LiveStream:
         weight = self.objective.weight
         return weight.from_ + (weight.to - weight.from_) * progress if isinstance(weight, Ramp) else weight
 
-    def micro_batches(self, index: int, size: int) -> list[Batch]:
-        """The batch `index`, in pieces of at most `size` rows of similar length."""
+    def silent(self) -> bool:
+        """Whether its weight is 0 in every step."""
+        weight = self.objective.weight
+        return not (weight.from_ or weight.to) if isinstance(weight, Ramp) else not weight
+
+    def micro_batches(self, index: int, size: int, process: int = 0, processes: int = 1) -> list[tuple[int, Batch]]:
+        """The batch `index`, in numbered pieces of at most `size` rows of similar length: those of one of the processes."""
         epoch, entries = self.order.batch(index)
-        return [self._make(part, epoch) for part in self._pieces(entries, size)]
+        pieces = self._pieces(entries, size, processes)
+        return [(piece, self._make(pieces[piece], epoch)) for piece in range(process, len(pieces), processes)]
 
     def longest_batch(self, size: int) -> Batch:
         """The micro-batch with the longest rows of all: what does not fit shows on it first."""
@@ -83,11 +88,14 @@ class LiveStream:
         listed = ", ".join(f"{names[source]} {line}" for source, line in found[:8])
         return f"lines {listed}" + (f" and {len(found) - 8} more" if len(found) > 8 else "")
 
-    def _pieces(self, entries: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-        if len(entries) <= size:
+    def _pieces(self, entries: NDArray[np.int64], size: int, processes: int) -> list[NDArray[np.int64]]:
+        """As many pieces as are needed, and as many for each process as far as the rows go."""
+        count = -(-len(entries) // size)
+        count = min(-(-count // processes) * processes, len(entries))
+        if count == 1:
             return [entries]
         entries = entries[np.argsort(self.order.lengths[entries], kind="stable")]
-        return np.array_split(entries, -(-len(entries) // size))
+        return np.array_split(entries, count)
 
     def _make(self, entries: NDArray[np.int64], epoch: int) -> Batch:
         random = RowRandom(key_of(self.seed, "batch", self.position, epoch), entries)
@@ -96,8 +104,3 @@ class LiveStream:
 
 def _inputs(arrays: Arrays) -> Arrays:
     return {name: array for name, array in arrays.items() if name not in ("row", "variant")}
-
-
-def tensors(batch: Mapping[str, NDArray[Any]], device: torch.device) -> dict[str, torch.Tensor]:
-    """Copy a batch to the device."""
-    return {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in batch.items()}

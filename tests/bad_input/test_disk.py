@@ -51,7 +51,7 @@ def in_store(store: Path) -> list[Path]:
 @pytest.mark.parametrize(
     ("size", "step"),
     [
-        (1_000, "prepare"),  # the first table
+        (1_000, "prepare train"),  # the first table
         (5_000, "preprocessor"),  # told by the tokenizers library in words only
         (500_000, "stage finetune-0"),  # and by safetensors
     ],

@@ -31,11 +31,11 @@ def test_a_learning_rate_that_explodes(
     )
     assert not (tiny.folder / "runs" / "tiny").exists()
     finished = objects(tmp_path)
-    assert len(finished) == 3  # prepare, preprocessor, encode
+    assert len(finished) == 5  # prepare train and validation, checks, preprocessor, encode
     # The next attempt starts from them, with the rate that was advised.
     outcome = hft_here("run", tiny.write(), "--set", "stages.0.optimizer.lr=1e-3", "--set", "stages.0.epochs=1")
     assert outcome.code == 0, outcome.err
-    assert outcome.err.count("in the store already") == 3
+    assert outcome.err.count("in the store already") == 5
 
 
 def test_weights_that_are_not_numbers(

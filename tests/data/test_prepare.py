@@ -7,6 +7,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,9 +16,10 @@ import pytest
 
 from hft_core import Augmenter, Columns, DataError, Edit, PluginError, Roles, RowFilter, TextCleaner
 from hft_core.data.augmentation import augment_split, with_variants
+from hft_core.data.checks import check_splits
 from hft_core.data.cleaning import clean_texts, edited
 from hft_core.data.ledger import Ledger
-from hft_core.data.prepare import Prepared, prepare_task, prepare_text
+from hft_core.data.prepare import Prepared, bound_task, prepare_held_out, prepare_text, prepare_train, shares_of
 from hft_core.data.splitting import assign
 from hft_core.data.table import ROW, VARIANT, count_rows, read_all, read_table, write_table
 from hft_core.recipe.model import Split
@@ -48,27 +50,64 @@ def many(count: int, seed: int = 0) -> list[tuple[str, str]]:
     ]
 
 
-def prepare(tmp_path: Path, rows: list[tuple[str, str]], **options: Any) -> Prepared:
-    out = tmp_path / "out"
+@dataclass
+class Whole:
+    """All splits of a task, as the nodes of a plan leave them."""
+
+    train: Prepared
+    parts: dict[str, Prepared]
+
+    @property
+    def facts(self) -> Any:
+        return self.train.facts
+
+    @property
+    def ledger(self) -> dict[str, Any]:
+        return {split: part.ledger[split] for split, part in self.parts.items()}
+
+    @property
+    def checks(self) -> list[Any]:
+        keys = {split: part.text_keys(split) for split, part in self.parts.items()}
+        own = [check for part in {id(part): part for part in self.parts.values()}.values() for check in part.checks]
+        return own + check_splits(keys, {})
+
+    def file(self, split: str) -> Path:
+        return self.parts[split].file(split)
+
+
+def prepare_all(
+    folder: Path,
+    task: Any,
+    sources: dict[str, Any],
+    split: Any = None,
+    clean: Any = (),
+    augment: Any = (),
+    seed: int = 0,
+) -> Whole:
+    out = folder / "out"
     out.mkdir()
+    prepare_train(task, sources["train"], shares_of(split, list(sources)), clean, out)
+    train = Prepared.load(out)
+    parts = dict.fromkeys(train.ledger, train)
+    for name in sources.keys() - {"train"}:
+        held = folder / f"out-{name}"
+        held.mkdir()
+        prepare_held_out(bound_task(task, train), train.facts, sources[name], name, clean, held)
+        parts[name] = Prepared.load(held)
+    if augment:
+        augmented = folder / "augmented.arrow"
+        note = augment_split(train.file("train"), augment, train.roles, seed, augmented)
+        augmented.replace(train.file("train"))
+        train.ledger["train"]["made"] = note["made"]
+    return Whole(train, {name: parts[name] for name in ("train", "validation", "test") if name in parts})
+
+
+def prepare(tmp_path: Path, rows: list[tuple[str, str]], **options: Any) -> Whole:
     sources = {"train": write(tmp_path / "train.csv", rows)} | options.pop("more", {})
-    prepare_task(
-        TASK,
-        sources,
-        options.get("split"),
-        options.get("clean", []),
-        out,
-    )
-    prepared = Prepared.load(out)
-    if augmenters := options.get("augment"):  # as the node after it does
-        augmented = tmp_path / "augmented.arrow"
-        note = augment_split(prepared.file("train"), augmenters, prepared.roles, options.get("seed", 0), augmented)
-        augmented.replace(prepared.file("train"))
-        prepared.ledger["train"]["made"] = note["made"]
-    return prepared
+    return prepare_all(tmp_path, TASK, sources, **options)
 
 
-def texts(prepared: Prepared, split: str) -> list[str]:
+def texts(prepared: Any, split: str) -> list[str]:
     return list(read_all(prepared.file(split))["text"])
 
 
@@ -150,7 +189,7 @@ def test_the_ledger_adds_up_for_every_split(tmp_path: Path) -> None:
     }  # fmt: skip
     assert train["made"]["random-swap"] > 0
     assert train["touched"]["html"] > 0
-    assert len((prepared.folder / "quarantine.jsonl").read_text("utf-8").splitlines()) == 5
+    assert len((prepared.train.folder / "quarantine.jsonl").read_text("utf-8").splitlines()) == 5
     assert not list(prepared.folder.glob("*.filtered")) + list(prepared.folder.glob("*.plain"))
 
 
@@ -297,13 +336,13 @@ def test_text_cleaners_see_every_split(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, many(100), clean=[Upper(type="upper")], more={"test": test})
     for split in ("train", "validation", "test"):
         assert all(text.isupper() for text in texts(prepared, split))
-    assert not any(text.isupper() for text in prepared.raw_validation()["text"])  # what a user would give
+    assert not any(text.isupper() for text in prepared.train.raw("validation")["text"])  # what a user would give
 
 
 # ---- checks ----
 
 
-def checked(prepared: Prepared) -> dict[str, str]:
+def checked(prepared: Whole) -> dict[str, str]:
     return {check["title"]: check["severity"] for check in prepared.checks}
 
 
@@ -328,14 +367,13 @@ def test_clean_data_is_said_to_be_clean(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """The quickstart's data without any cleaner but the removal of copies."""
     out = tmp_path_factory.mktemp("quickstart")
     files = {"train": "train.csv", "validation": "dev.csv", "test": "test.csv"}
     sources = {name: CsvReader(type="csv", path=QUICKSTART / file) for name, file in files.items()}
     task = TextClassification(type="text-classification", text="review", label="sentiment")
-    prepare_task(task, sources, None, [ExactDuplicates(type="exact-duplicates")], out)
-    return Prepared.load(out)
+    return prepare_all(out, task, sources, clean=[ExactDuplicates(type="exact-duplicates")])
 
 
 def table() -> dict[str, list[str]]:
@@ -345,7 +383,7 @@ def table() -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in cells[2:]}
 
 
-def test_the_quickstarts_data_is_what_its_readme_says(quickstart: Prepared) -> None:
+def test_the_quickstarts_data_is_what_its_readme_says(quickstart: Whole) -> None:
     said = table()
     ledger = quickstart.ledger
     assert [str(ledger[split]["read"]) for split in ("train", "validation", "test")] == said["rows, all told"][:3]
@@ -366,7 +404,7 @@ def test_the_quickstarts_data_is_what_its_readme_says(quickstart: Prepared) -> N
     assert ledger["validation"]["dropped"] == ledger["test"]["dropped"] == {}
 
 
-def test_the_quickstarts_leak_is_found(quickstart: Prepared) -> None:
+def test_the_quickstarts_leak_is_found(quickstart: Whole) -> None:
     leaks = next(int(cells[2]) for what, cells in table().items() if "(leak)" in what)
     found = checked(quickstart)
     assert found[f"Leakage: {leaks} of 130 test rows stand in train too"] in ("warning", "error")
@@ -424,9 +462,9 @@ def test_values_of_several_types_become_text_or_an_error(tmp_path: Path) -> None
 
 def test_prepared_is_plain_json(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, many(200))
-    content = json.loads((prepared.folder / "prepared.json").read_text("utf-8"))
+    content = json.loads((prepared.train.folder / "prepared.json").read_text("utf-8"))
     assert content["bound"] == {"text": "text", "label": "label"}
-    assert content["roles"] == {"text": ["text"], "target": ["label"], "spans": [], "protected": []}
+    assert content["roles"] == {"text": ["text"], "target": ["label"], "spans": [], "protected": [], "inputs": []}
     assert np.sum(content["facts"]["counts"]) == content["ledger"]["train"]["kept"]
 
 

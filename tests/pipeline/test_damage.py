@@ -29,9 +29,9 @@ def finished(original: Any, tmp_path: Path) -> tuple[Any, bytes]:
 @pytest.mark.parametrize("lost", ["prepared.json", "train.arrow", "MANIFEST.json"])
 def test_an_output_with_a_lost_file_is_made_again(finished: Any, events: Any, lost: str) -> None:
     project, weights = finished
-    (project.folder / ".hft" / "objects" / project.plan()["prepare"] / lost).unlink()
+    (project.folder / ".hft" / "objects" / project.plan()["prepare train"] / lost).unlink()
     run = project.run(progress=events)
-    assert {name for name, outcome in events.outcome.items() if outcome == "made"} == {"prepare"}
+    assert {name for name, outcome in events.outcome.items() if outcome == "made"} == {"prepare train"}
     assert (run.model / "model.safetensors").read_bytes() == weights
 
 

@@ -118,7 +118,7 @@ def test_a_stop_between_nodes_is_honoured(project: Any, events: Any) -> None:
     with pytest.raises(hft_core.Interrupted, match="run the same command to continue") as caught:
         project.run(progress=events)
     assert caught.value.exit_code == 75
-    assert events.outcome == {"prepare": "made"}
+    assert events.outcome == {"prepare train": "made"}
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 

@@ -31,7 +31,8 @@ def register_augmenters():
 '''
 
 TRAINED = {"stage tune", "evaluate", "export onnx"}
-TASK_ROWS = {"prepare", "augment", "encode tune.classification", "baselines", *TRAINED}
+HELD_OUT = {"prepare validation", "prepare test", "checks"}
+TASK_ROWS = {"prepare train", *HELD_OUT, "augment", "encode tune.classification", "baselines", *TRAINED}
 
 
 @pytest.fixture
@@ -44,8 +45,9 @@ def changed(project: Any) -> Callable[..., set[str]]:
     project.recipe["evaluate"] = {"metrics": [{"type": "accuracy"}, {"type": "f1"}]}
     before = project.plan(plugins=(plugin,))
     assert set(before) == {
-        "prepare", "augment", "prepare corpus", "preprocessor", "encode adapt.masked-lm", "encode tune.classification",
-        "stage adapt", "stage tune", "evaluate", "baselines", "export onnx",
+        "prepare train", "prepare validation", "prepare test", "checks", "augment", "prepare corpus", "preprocessor",
+        "encode adapt.masked-lm", "encode tune.classification", "stage adapt", "stage tune", "evaluate", "baselines",
+        "export onnx",
     }  # fmt: skip
 
     def compare(*overrides: str, change: Callable[[], object] = lambda: None) -> set[str]:
@@ -87,7 +89,7 @@ def test_the_seed_concerns_what_draws_random_numbers(changed: Any) -> None:
     """Tokenizer, encoding of the corpus and the cleaned corpus have none."""
     found = changed("seed=1")
     assert found >= {"augment", "stage adapt", "stage tune", "baselines"}
-    assert not found & {"prepare", "prepare corpus", "preprocessor", "encode adapt.masked-lm"}
+    assert not found & {"prepare train", *HELD_OUT, "prepare corpus", "preprocessor", "encode adapt.masked-lm"}
 
 
 def flip(file: Path) -> None:
@@ -98,7 +100,7 @@ def flip(file: Path) -> None:
 
 def test_a_byte_of_the_corpus(project: Any, changed: Any) -> None:
     found = changed(change=lambda: flip(project.folder / "corpus.txt"))
-    assert found == {"prepare corpus", "encode adapt.masked-lm", "stage adapt", *TRAINED}
+    assert found == {"prepare corpus", "checks", "encode adapt.masked-lm", "stage adapt", *TRAINED}
 
 
 def test_a_byte_of_train(project: Any, changed: Any) -> None:
@@ -113,7 +115,7 @@ def test_a_file_that_was_only_touched(project: Any, changed: Any) -> None:
 def test_an_edited_plugin(project: Any, changed: Any) -> None:
     plugin = project.folder / "shout.py"
     found = changed(change=lambda: plugin.write_text(PLUGIN.replace('"!"', '"?"'), encoding="utf-8"))
-    assert found == TASK_ROWS - {"prepare", "baselines"}  # an augmenter
+    assert found == TASK_ROWS - {"prepare train", *HELD_OUT, "baselines"}  # an augmenter
 
 
 def test_an_edited_engine_module_concerns_the_kinds_that_run_it(project: Any) -> None:
@@ -128,7 +130,11 @@ def test_a_learned_tokenizer_depends_on_all_texts(project: Any) -> None:
     before = project.plan()
     flip(project.folder / "corpus.txt")
     after = project.plan()
-    assert {name for name in before if before[name] == after[name]} == {"prepare"}
+    assert {name for name in before if before[name] == after[name]} == {
+        "prepare train",
+        "prepare validation",
+        "prepare test",
+    }
 
 
 def test_more_seeds_reuse_the_first_one(project: Any) -> None:
@@ -138,7 +144,7 @@ def test_more_seeds_reuse_the_first_one(project: Any) -> None:
     one = set(project.plan(stages=stages).values())
     three = project.built(stages=stages, evaluate={"seeds": 3})
     assert {node.key for node in three.stages[0]} <= one
-    assert three.evaluations[0].key in one
+    assert three.tasks["main"].evaluations[0].key in one
     assert [chain[0].key for chain in three.stages] == [three.stages[0][0].key] * 3  # pre-training is shared
     assert len({chain[1].key for chain in three.stages}) == 3
 

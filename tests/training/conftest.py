@@ -15,10 +15,11 @@ import torch
 from hft_core import HeadSpec, Objective, Stream
 from hft_core.components import Columns, Roles
 from hft_core.data.table import ROW, VARIANT, write_table
+from hft_core.recipe.metrics import Best
 from hft_core.recipe.model import Stage
 from hft_core.runtime.text import TextPreprocessor
 from hft_core.training.encoding import encode_files
-from hft_core.training.loop import Job, Validation
+from hft_core.training.job import Job, Validation
 from hft_core.training.stopping import StopRequest
 from hft_core.training.streams import LiveStream
 from hft_plugins.metrics.classification import Accuracy
@@ -77,11 +78,11 @@ class Bench:
     facts: dict[str, Any] = field(default_factory=lambda: {"labels": ["neg", "pos"], "counts": [1, 1]})
 
     def objective(self, kind: str, **settings: Any) -> Any:
-        data = "train" if kind == "classification" else "corpus"
-        return OBJECTIVES[kind].model_validate({"type": kind, "data": data} | settings)
+        own = {"data": "train", "task": "main"} if kind == "classification" else {"data": "corpus"}
+        return OBJECTIVES[kind].model_validate({"type": kind} | own | settings)
 
     def context(self, objective: Objective) -> Stream:
-        own = self.task if objective.needs_task else None
+        own = self.task if objective.task else None
         return Stream(self.preprocessor, Roles(text=("text",), target=("label",)), own, self.facts)
 
     def arrays(self, objective: Objective, columns: Columns, variants: Sequence[int] | None = None) -> Any:
@@ -92,7 +93,7 @@ class Bench:
         return encode_files(objective, [file], [self.context(objective)])
 
     def stream(self, objective: Any, columns: Columns, batch_size: int = 16, position: int = 0, seed: int = 0) -> Any:
-        head = "main" if objective.needs_task else (objective.name or objective.type_name())
+        head = "main" if objective.task else (objective.name or objective.type_name())
         arrays = self.arrays(objective, columns)
         return LiveStream.open(objective, head, self.context(objective), arrays, batch_size, position, seed)
 
@@ -110,7 +111,7 @@ class Bench:
     ) -> Job:
         """A stage with one stream per (objective, rows); plain SGD of rate 0.1 unless `settings` say otherwise."""
         defaults: dict[str, Any] = {
-            "stage": "finetune" if any(objective.needs_task for objective, _ in parts) else "pretrain",
+            "stage": "finetune" if any(objective.task for objective, _ in parts) else "pretrain",
             "objectives": [objective for objective, _ in parts],
             "epochs": 1,
             "batch_size": 16,
@@ -126,7 +127,7 @@ class Bench:
             work = self.folder / "no-checkpoints"
         work.mkdir(parents=True, exist_ok=True)
         accuracy = Accuracy(type="accuracy")
-        wanted = validation and Validation("main", self.task, self.facts, validation, [accuracy], accuracy)
+        wanted = validation and Validation("main", self.task, self.facts, validation, [accuracy])
         return Job(
             stage=stage,
             model=self.model,
@@ -136,7 +137,8 @@ class Bench:
             heads=dict(sorted(heads.items(), key=lambda item: item[0] != "main")),
             seed=seed,
             precision="fp32",
-            validation=wanted or None,
+            validations=[wanted] if wanted else [],
+            best=Best("main", accuracy, "accuracy") if wanted else None,
             work=work,
             stop=StopRequest(),
             say=lambda text: None,

@@ -61,7 +61,7 @@ def test_the_update_is_that_of_plain_torch(
     optimizer = SGD(type="sgd", lr=RATE)
     job = bench.job((bench.objective(kind), columns), micro_batch=4, epochs=1e-6, optimizer=optimizer)
     stream = job.streams[0]
-    [batch] = stream.micro_batches(0, 16)
+    [(_, batch)] = stream.micro_batches(0, 16)
 
     auto, name = {
         "classification": (transformers.AutoModelForSequenceClassification, "main"),

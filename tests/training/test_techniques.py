@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from hft_core.training.loop import parameter_groups, train
+from hft_core.training.loop import train
+from hft_core.training.module import parameter_groups
 from hft_plugins.techniques.ema import EMA
 from hft_plugins.techniques.layerwise_decay import LayerwiseDecay
 

@@ -9,14 +9,59 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hft_core.components import HeadSpec, Preprocessor, Task
-from hft_core.data.prepare import Prepared
+from hft_core.components import Columns, Facts, HeadSpec, Preprocessor, Roles, Task
+from hft_core.data.prepare import Prepared, bound_task
+from hft_core.data.table import read_all
 from hft_core.recipe.model import Recipe
 from hft_core.training.stopping import StopRequest
 
 Folders = Mapping[str, Path]
-MAIN = "main"
-"""The name of a recipe's only task, and of its head."""
+
+
+@dataclass(frozen=True)
+class TaskPlace:
+    """Where a task's prepared rows lie among a step's inputs."""
+
+    name: str
+    """The task's name in the recipe, and its head's in the net."""
+    nodes: Mapping[str, str]
+    """The node of each split."""
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """A task at work: bound to its columns, with what it learned from the training rows, and its prepared splits."""
+
+    name: str
+    task: Task
+    train: Prepared
+    folders: Mapping[str, Path]
+    """The folder with each split that the step may read."""
+
+    @classmethod
+    def open(cls, recipe: Recipe, place: TaskPlace, inputs: Folders) -> TaskRows:
+        """Find a task's rows in a step's inputs."""
+        train = Prepared.load(inputs[place.nodes["train"]])
+        folders = {split: inputs[node] for split, node in place.nodes.items() if node in inputs}
+        return cls(place.name, bound_task(recipe.all_tasks[place.name], train), train, folders)
+
+    @property
+    def facts(self) -> Facts:
+        """What the task learned from the training rows."""
+        return self.train.facts
+
+    @property
+    def roles(self) -> Roles:
+        """Which columns play which part."""
+        return self.train.roles
+
+    def rows(self, split: str) -> Columns:
+        """The cleaned rows of a split; no column where there is no such split."""
+        return read_all(self.folders[split] / f"{split}.arrow") if split in self.folders else {}
+
+    def raw(self, split: str) -> Columns:
+        """The rows of a held-out split as they were read."""
+        return Prepared.load(self.folders[split]).raw(split)
 
 
 @dataclass
@@ -45,13 +90,6 @@ def load_preprocessor(folder: Path) -> Preprocessor:
     note = read_json(folder / "preprocessor.json")
     preprocessor: Preprocessor = import_module(note["module"]).load(folder, note["settings"])
     return preprocessor
-
-
-def bound_task(task: Task, prepared: Prepared) -> Task:
-    """The recipe's task with the columns that preparation settled."""
-    return task.model_copy(
-        update={key: value for key, value in prepared.bound.items() if key in type(task).model_fields}
-    )
 
 
 def build_net(

@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from hft_core.components import Facts, Metric
-from hft_core.data.prepare import Prepared
-from hft_core.data.table import read_all
+from hft_core.components import Columns, Metric, Roles
 from hft_core.evidence import evaluation
-from hft_core.pipeline.steps.common import MAIN, Folders, Process, bound_task, build_net, load_preprocessor, write_json
+from hft_core.pipeline.steps.common import (
+    Folders,
+    Process,
+    TaskPlace,
+    TaskRows,
+    build_net,
+    load_preprocessor,
+    write_json,
+)
 from hft_core.recipe.model import Recipe
 
 
 def evaluate_step(
-    recipe: Recipe, metrics: Sequence[Metric], stage: str, out: Path, inputs: Folders, process: Process
+    recipe: Recipe,
+    place: TaskPlace,
+    metrics: Sequence[Metric],
+    stage: str,
+    out: Path,
+    inputs: Folders,
+    process: Process,
 ) -> None:
-    """Predict validation and test, tune the task's facts on validation, measure."""
+    """Predict a task's validation and test, tune its facts on validation, measure."""
     from hft_core.training.inference import infer
 
-    prepared = Prepared.load(inputs["prepare"])
-    assert recipe.task is not None
-    task = bound_task(recipe.task, prepared)
+    rows = TaskRows.open(recipe, place, inputs)
+    task, facts = rows.task, rows.facts
     preprocessor = load_preprocessor(inputs["preprocessor"])
-    net = build_net(recipe, inputs[stage] / "model", preprocessor, {MAIN: task.head(prepared.facts)})
-    facts: Facts = prepared.facts
+    net = build_net(recipe, inputs[stage] / "model", preprocessor, {rows.name: task.head(facts)})
     for split in ("validation", "test"):
-        columns = read_all(prepared.file(split))
+        columns = rows.rows(split)
         if not columns:
             continue
-        outcome = infer(net, MAIN, task, columns, preprocessor, facts)
+        outcome = infer(net, rows.name, task, columns, preprocessor, facts)
         found = outcome.predictions
         if split == "validation":
             facts = task.tune(columns, outcome.arrays, outcome.outputs, facts)
-            if facts != prepared.facts:
+            if facts != rows.facts:
                 found = task.decode(columns, outcome.arrays, outcome.outputs, facts)
         truths = task.truths(columns, facts)
-        texts = [
-            " | ".join(map(str, parts)) for parts in zip(*(columns[name] for name in prepared.roles.text), strict=True)
-        ]
+        texts = _joined(columns, rows.roles, " | ")
         evaluation.save(out, split, metrics, found, truths, texts, facts)
         shown = ", ".join(f"{m.title} {next(iter(m.measure(found, truths, facts).values())):.4f}" for m in metrics)
         process.say(f"{split}: {shown}")
@@ -47,32 +54,30 @@ def evaluate_step(
 
 
 def baselines_step(
-    recipe: Recipe, metrics: Sequence[Metric], source: Path | None, out: Path, inputs: Folders, process: Process
-) -> None:
+    recipe: Recipe, place: TaskPlace, metrics: Sequence[Metric], source: Path | None,
+    out: Path, inputs: Folders, process: Process,
+) -> None:  # fmt: skip
     """Measure what a model has to beat: majority, TF-IDF + logistic regression, frozen backbone + linear probe."""
     from hft_core.evidence import baselines
     from hft_core.training.inference import vectors
 
-    prepared = Prepared.load(inputs["prepare"])
-    assert recipe.task is not None
-    task = bound_task(recipe.task, prepared)
-    train = read_all(prepared.file("train"))
-    facts = prepared.facts
+    rows = TaskRows.open(recipe, place, inputs)
+    task, facts, train = rows.task, rows.facts, rows.rows("train")
     labels = [str(truth["label"]) for truth in task.truths(train, facts)]
-    texts = _joined(train, prepared)
+    texts = _joined(train, rows.roles, "\n")
     preprocessor = load_preprocessor(inputs["preprocessor"])
-    net = build_net(recipe, source, preprocessor, {MAIN: task.head(facts)}, recipe.seed)
+    net = build_net(recipe, source, preprocessor, {rows.name: task.head(facts)}, recipe.seed)
     chosen = baselines.training_rows(len(labels))
     sample = {name: [values[index] for index in chosen] for name, values in train.items()}
     train_vectors = vectors(net, task.encode(sample, preprocessor, facts), preprocessor)
     for split in ("validation", "test"):
-        columns = read_all(prepared.file(split))
+        columns = rows.rows(split)
         if not columns:
             continue
         truths = task.truths(columns, facts)
         found = {
             "majority": baselines.majority(labels, len(truths)),
-            "tfidf": baselines.tfidf(texts, labels, _joined(columns, prepared)),
+            "tfidf": baselines.tfidf(texts, labels, _joined(columns, rows.roles, "\n")),
         }
         if train_vectors is not None:
             own = vectors(net, task.encode(columns, preprocessor, facts), preprocessor)
@@ -88,5 +93,6 @@ def baselines_step(
         process.say(f"{split}, {headline.title}: {shown}")
 
 
-def _joined(columns: Mapping[str, list[Any]], prepared: Prepared) -> list[str]:
-    return ["\n".join(map(str, parts)) for parts in zip(*(columns[name] for name in prepared.roles.text), strict=True)]
+def _joined(columns: Columns, roles: Roles, by: str) -> list[str]:
+    """The texts of each row in one."""
+    return [by.join(map(str, parts)) for parts in zip(*(columns[name] for name in roles.text), strict=True)]

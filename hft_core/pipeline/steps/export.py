@@ -7,49 +7,45 @@ from pathlib import Path
 from typing import Any
 
 from hft_core.components import Exporter, Finished, Metric, TextCleaner
-from hft_core.data.prepare import Prepared
 from hft_core.data.table import ROW, VARIANT
 from hft_core.evidence import evaluation
 from hft_core.pipeline.steps.common import (
-    MAIN,
     Folders,
     Process,
-    bound_task,
+    TaskPlace,
+    TaskRows,
     build_net,
     load_preprocessor,
     read_json,
     write_json,
 )
-from hft_core.recipe.metrics import best_metric
 from hft_core.recipe.model import Recipe
 
 
 def export_step(
-    recipe: Recipe, exporter: Exporter, metrics: Sequence[Metric], evaluations: Sequence[str], finals: Sequence[str],
+    recipe: Recipe, place: TaskPlace, exporter: Exporter, metrics: Sequence[Metric], best: Metric,
+    deciding: Sequence[str], evaluations: Sequence[str], finals: Sequence[str],
     out: Path, inputs: Folders, process: Process,
 ) -> None:  # fmt: skip
-    """Export the seed that is best on validation; section.json is what the report shows."""
+    """Export one task of the seed that is best on validation by `deciding`; section.json is what the report shows."""
     from hft_core.training.inference import torch_call
 
-    prepared = Prepared.load(inputs["prepare"])
-    assert recipe.task is not None
-    shipped = evaluation.best_of([inputs[name] for name in evaluations], best_metric(recipe, metrics))
-    facts = read_json(inputs[evaluations[shipped]] / "facts.json")
-    task = bound_task(recipe.task, prepared)
+    rows = TaskRows.open(recipe, place, inputs)
+    shipped = evaluation.best_of([inputs[name] for name in deciding], best)
     preprocessor = load_preprocessor(inputs["preprocessor"])
     model_folder = inputs[finals[shipped]] / "model"
-    net = build_net(recipe, model_folder, preprocessor, {MAIN: task.head(prepared.facts)})
+    net = build_net(recipe, model_folder, preprocessor, {rows.name: rows.task.head(rows.facts)})
     finished = Finished(
         name=recipe.name,
-        head=MAIN,
-        task=task,
-        facts=facts,
+        head=rows.name,
+        task=rows.task,
+        facts=read_json(inputs[evaluations[shipped]] / "facts.json"),
         model=recipe.model,
         preprocessor=preprocessor,
         cleaners=[cleaner for cleaner in recipe.prepare.clean if isinstance(cleaner, TextCleaner)],
-        validation={name: values for name, values in prepared.raw_validation().items() if name not in (ROW, VARIANT)},
+        validation={name: values for name, values in rows.raw("validation").items() if name not in (ROW, VARIANT)},
         metrics=metrics,
-        call=torch_call(net, MAIN),
+        call=torch_call(net, rows.name),
         folder=model_folder,
         card={"seed": recipe.seed + shipped, **_test_figures(inputs[evaluations[shipped]])},
     )

@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from hft_core.components import Model, Objective, Reader, Stream
+from hft_core.components import Augmenter, Cleaner, Model, Objective, Reader, Stream, Task
 from hft_core.data.augmentation import augment_split
-from hft_core.data.prepare import Prepared, prepare_task, prepare_text
+from hft_core.data.checks import check_splits
+from hft_core.data.prepare import TEXT, Prepared, bound_task, prepare_held_out, prepare_text, prepare_train
 from hft_core.data.table import read_table
-from hft_core.pipeline.steps.common import Folders, Process, bound_task, load_preprocessor, read_json, write_json
-from hft_core.recipe.model import SPLITS, Recipe
+from hft_core.pipeline.steps.common import (
+    Folders,
+    Process,
+    TaskPlace,
+    TaskRows,
+    load_preprocessor,
+    read_json,
+    write_json,
+)
+from hft_core.recipe.model import Recipe
+from hft_core.recipe.sources import Source
 
 
-def prepare_task_step(
-    recipe: Recipe, sources: Mapping[str, Reader], out: Path, inputs: Folders, process: Process
+def prepare_train_step(
+    task: Task, reader: Reader, shares: Mapping[str, float], cleaners: Sequence[Cleaner],
+    out: Path, inputs: Folders, process: Process,
+) -> None:  # fmt: skip
+    """Read and clean a task's training rows, set some aside for splits that have no source, learn the facts."""
+    prepare_train(task, reader, shares, cleaners, out)
+    _say_what_became_of_rows(out, process)
+
+
+def prepare_held_out_step(
+    task: Task, reader: Reader, split: str, cleaners: Sequence[Cleaner], train: str,
+    out: Path, inputs: Folders, process: Process,
+) -> None:  # fmt: skip
+    """Read and clean a task's validation or test rows, in the columns of its training rows."""
+    known = Prepared.load(inputs[train])
+    prepare_held_out(bound_task(task, known), known.facts, reader, split, cleaners, out)
+    _say_what_became_of_rows(out, process)
+
+
+def prepare_text_step(
+    reader: Reader, name: str, cleaners: Sequence[Cleaner], out: Path, inputs: Folders, process: Process
 ) -> None:
-    """Read, split, clean and check the task's rows."""
-    assert recipe.task is not None
-    prepare_task(recipe.task, sources, recipe.data.split, recipe.prepare.clean, out)
+    """Read and clean a source of unlabelled text; its file is called text.arrow."""
+    prepare_text(reader, name, cleaners, out)
+    ledger = read_json(out / "prepared.json")["ledger"][TEXT]
+    process.say(f"{name}: read {ledger['read']}, kept {ledger['kept']}")
+
+
+def _say_what_became_of_rows(out: Path, process: Process) -> None:
     content = read_json(out / "prepared.json")
     for name, ledger in content["ledger"].items():
         moved = f", set aside for other splits {ledger['moved']}" if ledger["moved"] else ""
@@ -27,24 +59,30 @@ def prepare_task_step(
             f"{name}: read {ledger['read']}, kept {ledger['kept']}, quarantined {sum(ledger['quarantined'].values())}, "
             f"dropped {sum(ledger['dropped'].values())}{moved}"
         )
-    for check in content["checks"]:
+    _say_problems(content["checks"], process)
+
+
+def _say_problems(checks: Sequence[Mapping[str, str]], process: Process) -> None:
+    for check in checks:
         if check["severity"] in ("warning", "error"):
             process.say(f"{check['severity']}: {check['title']}")
 
 
-def prepare_text_step(recipe: Recipe, reader: Reader, name: str, out: Path, inputs: Folders, process: Process) -> None:
-    """Read and clean a source of unlabelled text; its file is called text.arrow."""
-    prepare_text(reader, name, recipe.prepare.clean, out)
-    ledger = read_json(out / "prepared.json")["ledger"]["text"]
-    process.say(f"{name}: read {ledger['read']}, kept {ledger['kept']}")
+def checks_step(place: TaskPlace, texts: Mapping[str, str], out: Path, inputs: Folders, process: Process) -> None:
+    """Compare a task's splits with each other and with all unlabelled text: checks.json."""
+    splits = {split: Prepared.load(inputs[node]).text_keys(split) for split, node in place.nodes.items()}
+    corpora = {name: Prepared.load(inputs[node]).text_keys(TEXT) for name, node in texts.items()}
+    checks = check_splits(splits, corpora)
+    write_json(out / "checks.json", checks)
+    _say_problems(checks, process)
 
 
-def augment_step(recipe: Recipe, out: Path, inputs: Folders, process: Process) -> None:
+def augment_step(
+    place: TaskPlace, augmenters: Sequence[Augmenter], seed: int, out: Path, inputs: Folders, process: Process
+) -> None:
     """Make variants of the training rows: train.arrow with originals and variants, augmented.json."""
-    prepared = Prepared.load(inputs["prepare"])
-    note = augment_split(
-        prepared.file("train"), recipe.prepare.augment, prepared.roles, recipe.seed, out / "train.arrow"
-    )
+    prepared = Prepared.load(inputs[place.nodes["train"]])
+    note = augment_split(prepared.file("train"), augmenters, prepared.roles, seed, out / "train.arrow")
     write_json(out / "augmented.json", note)
     for name, count in note["made"].items():
         process.say(
@@ -58,40 +96,46 @@ def preprocessor_step(model: Model, start: Path | None, out: Path, inputs: Folde
     preprocessor.save(out)
     write_json(out / "preprocessor.json", {"module": preprocessor.module, "settings": preprocessor.settings()})
     if model.learns_preprocessor():
-        process.say(f"trained a preprocessor with {preprocessor.vocabulary} tokens")
+        size = getattr(preprocessor, "vocabulary", None)
+        process.say("trained a preprocessor" + (f" with {size} tokens" if size else ""))
 
 
-def _texts(inputs: Folders) -> Any:
-    """All texts of the training split and of unlabelled sources."""
+def _texts(inputs: Folders) -> Iterator[str]:
+    """All texts of training splits and of unlabelled sources."""
     for folder in inputs.values():
         prepared = Prepared.load(folder)
-        for split in ("train", "text"):
+        for split in ("train", TEXT):
             for columns in read_table(prepared.file(split)):
                 for name in prepared.roles.text:
                     yield from columns[name]
 
 
 def encode_step(
-    recipe: Recipe, objective: Objective, names: Sequence[str], out: Path, inputs: Folders, process: Process
-) -> None:
+    recipe: Recipe, objective: Objective, sources: Sequence[Source], places: Mapping[str, TaskPlace],
+    augment: str | None, out: Path, inputs: Folders, process: Process,
+) -> None:  # fmt: skip
     """Tokenise the rows of an objective once for all epochs, stages and seeds."""
     from hft_core.training.encoding import encode_files, save_arrays
 
     preprocessor = load_preprocessor(inputs["preprocessor"])
     files, streams = [], []
-    for name in names:
-        own = recipe.task is not None and name in SPLITS
-        prepared = Prepared.load(inputs["prepare" if own else f"prepare {name}"])
-        augmented = own and "augment" in inputs
-        files.append(inputs["augment"] / "train.arrow" if augmented else prepared.file(name if own else "text"))
-        task = bound_task(recipe.task, prepared) if recipe.task and own else None
-        streams.append(Stream(preprocessor, prepared.roles, task, prepared.facts))
+    for source in sources:
+        if source.task is None:
+            prepared = Prepared.load(inputs[f"prepare {source.name}"])
+            files.append(prepared.file(TEXT))
+            streams.append(Stream(preprocessor, prepared.roles))
+            continue
+        rows = TaskRows.open(recipe, places[source.task], inputs)
+        files.append(inputs[augment] / "train.arrow" if augment else rows.train.file("train"))
+        streams.append(Stream(preprocessor, rows.roles, rows.task, rows.facts))
     arrays = encode_files(objective, files, streams)
     save_arrays(arrays, out)
-    unknown = preprocessor.unknown_rate(arrays)
-    write_json(out / "encoded.json", {"sources": list(names), "entries": len(arrays["row"]), "unknown_rate": unknown})
-    if unknown > 0.05:
+    titles = [source.title for source in sources]
+    # Only a preprocessor of texts knows what an unknown piece is.
+    unknown = preprocessor.unknown_rate(arrays) if hasattr(preprocessor, "unknown_rate") else None
+    write_json(out / "encoded.json", {"sources": titles, "entries": len(arrays["row"]), "unknown_rate": unknown})
+    if unknown is not None and unknown > 0.05:
         process.say(
-            f"warning: {unknown:.0%} of the pieces of {', '.join(names)} are unknown to the tokenizer; choose a model of "
+            f"warning: {unknown:.0%} of the pieces of {', '.join(titles)} are unknown to the tokenizer; choose a model of "
             "this language, or train a tokenizer ({scratch: …, tokenizer: …})"
         )

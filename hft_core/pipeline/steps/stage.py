@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hft_core.components import HeadSpec, Metric, Objective, Roles, Stream, Task
-from hft_core.data.prepare import Prepared
-from hft_core.data.table import read_all
-from hft_core.pipeline.steps.common import MAIN, Folders, Process, bound_task, load_preprocessor, write_json
-from hft_core.recipe.metrics import best_metric, task_metrics, text_metrics
+from hft_core.components import HeadSpec, Metric, Preprocessor, Roles, Stream
+from hft_core.pipeline.steps.common import Folders, Process, TaskPlace, TaskRows, load_preprocessor, write_json
+from hft_core.recipe.metrics import Best
 from hft_core.recipe.model import Recipe, Stage
+from hft_core.recipe.sources import head_name
 
 if TYPE_CHECKING:
-    from hft_core.training.loop import Validation
+    from hft_core.training.job import Validation
 
 
 @dataclass(frozen=True)
@@ -28,31 +27,35 @@ class StageStep:
     """The stages before it: their heads are carried along, so that a later stage finds them."""
     seed: int
     precision: str
-    metrics: Sequence[Metric]
+    metrics: Mapping[str, Sequence[Metric]]
+    """Of each task that the stage trains."""
+    text_metrics: Sequence[Metric]
+    """Those that apply to held-out text."""
+    best: Best | None
     source: Path | None
     """What the first stage starts from."""
     before: str | None
     """The node of the stage before."""
     encodes: Sequence[str]
     """The nodes with the objectives' encoded data."""
+    tasks: Sequence[TaskPlace]
+    """All tasks whose heads the net has."""
 
     def __call__(self, out: Path, inputs: Folders, process: Process) -> None:
         """Train, and write the best weights."""
         from hft_core.training.encoding import load_arrays
-        from hft_core.training.loop import Job, train
+        from hft_core.training.job import Job
+        from hft_core.training.loop import train
         from hft_core.training.streams import LiveStream
 
         preprocessor = load_preprocessor(inputs["preprocessor"])
-        prepared = Prepared.load(inputs["prepare"]) if "prepare" in inputs else None
-        task = bound_task(self.recipe.task, prepared) if self.recipe.task and prepared else None
-        context = Stream(
-            preprocessor, prepared.roles if prepared else Roles(()), task, prepared.facts if prepared else {}
-        )
+        tasks = {place.name: TaskRows.open(self.recipe, place, inputs) for place in self.tasks}
+        contexts = {name: Stream(preprocessor, rows.roles, rows.task, rows.facts) for name, rows in tasks.items()}
         streams = [
             LiveStream.open(
                 objective,
                 head_name(objective),
-                context,
+                _context(objective.task, contexts, preprocessor),
                 load_arrays(inputs[node]),
                 self.stage.batch_size,
                 position,
@@ -67,15 +70,16 @@ class StageStep:
                 start=inputs[self.before] / "model" if self.before else self.source,
                 preprocessor=preprocessor,
                 streams=streams,
-                heads=self._heads(context),
+                heads=self._heads(contexts, preprocessor),
                 seed=self.seed,
                 precision=self.precision,
-                validation=self._validation(task, prepared),
+                validations=self._validations(tasks),
+                best=self.best,
                 work=process.work,
                 stop=process.stop,
                 say=process.say,
                 advance=process.advance,
-                metrics=text_metrics(self.stage, self.metrics),
+                metrics=self.text_metrics,
             )
         )
         (out / "model").mkdir()
@@ -92,29 +96,35 @@ class StageStep:
         }
         write_json(out / "stage.json", note)
 
-    def _heads(self, context: Stream) -> dict[str, HeadSpec]:
-        """The stage's own heads and those of earlier stages; the task's comes first, for it names the model folder."""
+    def _heads(self, contexts: Mapping[str, Stream], preprocessor: Preprocessor) -> dict[str, HeadSpec]:
+        """The stage's own heads and those of earlier stages; tasks' come first, for the first one names the model folder."""
         heads: dict[str, HeadSpec] = {}
         for stage in (self.stage, *self.earlier):
             for objective in stage.objectives:
-                asked = objective.head(context)
+                context = _context(objective.task, contexts, preprocessor)
+                asked = objective.head(context) if context.task is None else context.task.head(context.facts)
                 if asked is None:
-                    if context.task is None:
-                        raise TypeError(f"{type(objective).__name__} trains no task and names no head of its own")
-                    asked = context.task.head(context.facts)
+                    raise TypeError(f"{type(objective).__name__} trains no task and names no head of its own")
                 heads.setdefault(head_name(objective), asked)
-        return dict(sorted(heads.items(), key=lambda item: item[0] != MAIN))
+        order = [*(name for name in contexts if name in heads), *(name for name in heads if name not in contexts)]
+        return {name: heads[name] for name in order}
 
-    def _validation(self, task: Task | None, prepared: Prepared | None) -> Validation | None:
-        from hft_core.training.loop import Validation
+    def _validations(self, tasks: Mapping[str, TaskRows]) -> list[Validation]:
+        from hft_core.training.job import Validation
 
-        best = best_metric(self.recipe, self.metrics)
-        if self.stage.stage != "finetune" or task is None or prepared is None or best is None:
-            return None
-        own = task_metrics(self.recipe, self.metrics)
-        return Validation(MAIN, task, prepared.facts, read_all(prepared.file("validation")), own, best)
+        return [
+            Validation(
+                name,
+                tasks[name].task,
+                tasks[name].facts,
+                tasks[name].rows("validation"),
+                metrics,
+                prefix=f"{name}." if len(self.recipe.all_tasks) > 1 else "",
+            )
+            for name, metrics in self.metrics.items()
+        ]
 
 
-def head_name(objective: Objective) -> str:
-    """The head that an objective trains: the task's, or its own under its name."""
-    return MAIN if objective.needs_task else (objective.name or objective.type_name())
+def _context(task: str | None, contexts: Mapping[str, Stream], preprocessor: Preprocessor) -> Stream:
+    """What an objective sees of its data: the task's, or plain text."""
+    return contexts[task] if task else Stream(preprocessor, Roles(()))

@@ -45,6 +45,7 @@ class TransformersModel(Model):
     max_length: int | None = Field(default=None, ge=8)
     """Longest input in tokens; default: what the model can take, at most 512. Longer texts are cut."""
 
+    located: ClassVar[frozenset[str]] = frozenset({"source"})
     family: ClassVar[Literal["bert", "gpt"]]
     heads: ClassVar[frozenset[str]]
     """The heads that make sense on such a model."""

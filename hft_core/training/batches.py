@@ -1,0 +1,68 @@
+"""The batches of a stage, step after step, made beside training by as many worker processes as asked.
+
+A batch is a function of its step, so it is the same whoever makes it, and a resumed stage begins at its step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from hft_core.training.streams import LiveStream
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """A piece of a step's batch."""
+
+    number: int
+    """Which piece of the batch it is, over all processes: dropout is drawn by it."""
+    count: int
+    """What its loss is divided by."""
+    arrays: dict[str, torch.Tensor]
+
+
+class Batches(Dataset[list[list[MicroBatch]]]):
+    """Item i: the micro-batches of step i, a list for each stream; none for a stream whose weight is 0 there."""
+
+    def __init__(self, streams: Sequence[LiveStream], steps: int, size: int, process: int = 0, processes: int = 1):
+        self.streams, self.steps, self.size = streams, steps, size
+        self.process, self.processes = process, processes
+
+    def weight(self, stream: LiveStream, step: int) -> float:
+        """A stream's weight at a step."""
+        return stream.weight(step / max(1, self.steps - 1))
+
+    def __getitem__(self, step: int) -> list[list[MicroBatch]]:
+        return [self._of(stream, step) if self.weight(stream, step) else [] for stream in self.streams]
+
+    def _of(self, stream: LiveStream, step: int) -> list[MicroBatch]:
+        made = stream.micro_batches(step, self.size, self.process, self.processes)
+        return [micro_batch(stream, number, batch) for number, batch in made]
+
+    def from_step(self, first: int, workers: int) -> Iterator[list[list[MicroBatch]]]:
+        """The batches of the steps from `first` on, made by `workers` processes ahead of training (0: when asked)."""
+        loader: DataLoader[Any] = DataLoader(
+            self,
+            batch_size=None,
+            sampler=range(first, self.steps),
+            num_workers=workers,
+            collate_fn=_unchanged,
+            generator=torch.Generator(),  # the loader draws a seed; training's randomness is none of its business
+        )
+        return iter(loader)
+
+
+def micro_batch(stream: LiveStream, number: int, batch: dict[str, Any]) -> MicroBatch:
+    """Count a batch, and make tensors of it."""
+    arrays = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in batch.items()}
+    return MicroBatch(number, stream.objective.count(batch), arrays)
+
+
+def _unchanged(item: Any) -> Any:
+    return item
