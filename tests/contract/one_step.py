@@ -24,7 +24,8 @@ from hft_core.data.table import ROW, VARIANT, write_table
 from hft_core.recipe.model import Stage
 from hft_core.runtime.text import TextPreprocessor
 from hft_core.training.encoding import encode_files
-from hft_core.training.loop import Job, train
+from hft_core.training.job import Job
+from hft_core.training.loop import train
 from hft_core.training.stopping import StopRequest
 from hft_core.training.streams import LiveStream
 from hft_plugins.optimizers.schedules import Constant
@@ -75,7 +76,7 @@ def classification() -> Part:
     task = TextClassification(type="text-classification", text="text", label="label")
     columns: Columns = {"text": texts(BATCH, 1)}
     columns["label"] = ["pos" if "good" in text else "neg" for text in columns["text"]]
-    objective = Classification(type="classification", data="train")
+    objective = Classification(type="classification", data="train", task="main")
     return Part(objective, columns, task.roles(), task, {"labels": ["neg", "pos"], "counts": [8, 8]})
 
 
@@ -95,7 +96,7 @@ def seq2seq() -> Part:
 
     task = TextToText(type="text-to-text")
     columns: Columns = {"source": texts(BATCH, 4), "target": texts(BATCH, 5)}
-    return Part(Seq2Seq(type="seq2seq", data="train"), columns, task.roles(), task)
+    return Part(Seq2Seq(type="seq2seq", data="train", task="main"), columns, task.roles(), task)
 
 
 def contrastive() -> Part:
@@ -104,7 +105,7 @@ def contrastive() -> Part:
 
     task = TextPairs(type="text-pairs")
     columns: Columns = {"anchor": texts(BATCH, 6), "positive": texts(BATCH, 7)}
-    return Part(Contrastive(type="contrastive", data="train"), columns, task.roles(), task)
+    return Part(Contrastive(type="contrastive", data="train", task="main"), columns, task.roles(), task)
 
 
 SHAPES: dict[str, Callable[[], Shape]] = {
@@ -175,7 +176,8 @@ def job(name: str, folder: Path, micro_batch: int) -> Job:
         heads=_heads(shape, preprocessor),
         seed=0,
         precision="fp32",
-        validation=None,
+        validations=[],
+        best=None,
         work=folder / name,
         stop=StopRequest(),
         say=lambda text: None,

@@ -190,7 +190,7 @@ def test_the_ledger_adds_up_for_every_split(tmp_path: Path) -> None:
     assert train["made"]["random-swap"] > 0
     assert train["touched"]["html"] > 0
     assert len((prepared.train.folder / "quarantine.jsonl").read_text("utf-8").splitlines()) == 5
-    assert not list(prepared.folder.glob("*.filtered")) + list(prepared.folder.glob("*.plain"))
+    assert not list(prepared.train.folder.glob("*.filtered")) + list(prepared.train.folder.glob("*.plain"))
 
 
 def test_rows_keep_their_number_through_everything(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -31,6 +31,8 @@ class TinyT5(Model):
     """Number of tokens at most."""
     max_length: int = Field(default=64, ge=8)
     """Longest input in tokens; longer texts are cut."""
+
+    located: ClassVar[frozenset[str]] = frozenset({"source"})
 
     def locate(self) -> Path | None:
         """Give the folder of weights and tokenizer."""

@@ -1,0 +1,142 @@
+"""Shape 6: two tasks at once, one backbone with two heads, a stream and metrics for each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hft_core
+from hft_core import RecipeError
+from hft_core.runtime import load
+
+
+@pytest.fixture
+def two(tiny: Any, reviews: Any, write_csv: Any) -> Any:
+    """Reviews with two labels each, sentiment and subject, in files of their own."""
+
+    def about(row: dict[str, Any]) -> str:
+        return next((word for word in ("film", "phone") if word in row["review"]), "other")
+
+    def rows(count: int, seed: int) -> list[dict[str, Any]]:
+        return [{"text": row["review"], "about": about(row)} for row in reviews(count, seed=seed)]
+
+    write_csv(tiny.folder / "subject.csv", rows(90, 5))
+    write_csv(tiny.folder / "subject-test.csv", rows(30, 6))
+    del tiny.recipe["task"]
+    tiny.recipe["tasks"] = {
+        "sentiment": {"type": "text-classification", "text": "review", "label": "sentiment"},
+        "subject": {"type": "text-classification", "text": "text", "label": "about"},
+    }
+    tiny.recipe["data"] = {
+        "sentiment": tiny.recipe["data"],
+        "subject": {
+            "train": {"type": "csv", "path": "subject.csv"},
+            "test": {"type": "csv", "path": "subject-test.csv"},
+            "split": {"validation": 0.3},
+        },
+    }
+    tiny.recipe["stages"][0]["objectives"] = [
+        {"type": "task", "task": "sentiment", "data": "train"},
+        {"type": "task", "task": "subject", "data": "train", "weight": 0.5},
+    ]
+    tiny.recipe["stages"][0]["epochs"] = 3
+    return tiny
+
+
+def test_each_task_has_its_head_its_metrics_and_its_bundle(two: Any) -> None:
+    two.recipe["export"] = [{"type": "onnx"}]
+    two.recipe["evaluate"] = {"metrics": [{"type": "accuracy"}, {"type": "f1"}], "best": "subject.f1"}
+    run = hft_core.run(two.write())
+    assert {"sentiment.accuracy", "subject.accuracy", "sentiment.f1", "subject.f1"} <= set(run.metrics["validation"])
+    assert {name.partition(".")[0] for name in run.metrics["test"]} == {"subject"}, "only that one has a test source"
+    report = json.loads((run.folder / "report.json").read_text("utf-8"))
+    assert report["headline"]["metric"] == "subject.f1"
+    assert {row["name"] for row in report["ledger"]} == {
+        "sentiment.train", "sentiment.validation", "subject.train", "subject.validation", "subject.test",
+    }  # fmt: skip
+    assert set(report["baselines"]["majority"]["validation"]) >= {"sentiment.accuracy", "subject.accuracy"}
+    assert set(run.bundles) == {"sentiment", "subject"}
+    assert load(run.bundles["sentiment"]).labels == ["neg", "pos"]
+    assert load(run.bundles["subject"]).labels == ["film", "other", "phone"]
+    assert load(run.bundles["subject"]).text == ["text"]
+    with pytest.raises(RecipeError, match="a bundle for each task: sentiment, subject"):
+        _ = run.bundle
+
+
+def test_a_later_run_trains_on_with_both_heads(two: Any) -> None:
+    """The finished model's folder has both heads: nothing is announced as new."""
+    first = hft_core.run(two.write())
+    said: list[str] = []
+
+    class Listening(hft_core.pipeline.progress.Progress):  # type: ignore[name-defined,misc]  # not a public name
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    two.recipe["model"] = {"type": "bert", "source": str(first.folder), "max_length": 32}
+    two.recipe["stages"][0]["epochs"] = 1
+    hft_core.run(two.write(), out=two.folder / "again", progress=Listening())
+    assert not [line for line in said if "it is new" in line]
+
+
+def test_tasks_one_after_the_other(two: Any) -> None:
+    """The second stage trains another head; the first one's is carried along and evaluated too."""
+    stage = two.recipe["stages"][0]
+    first, second = stage["objectives"]
+    two.recipe["stages"] = [stage | {"objectives": [first]}, stage | {"objectives": [second]}]
+    run = hft_core.run(two.write())
+    assert {"sentiment.accuracy", "subject.accuracy"} <= set(run.metrics["validation"])
+
+
+def test_a_change_of_one_tasks_data_is_none_of_the_others(two: Any) -> None:
+    from hft_core.pipeline.plan import build_plan
+    from hft_core.recipe import load_recipe
+    from hft_core.registry import load_registry
+
+    def keys() -> dict[str, str]:
+        registry = load_registry()
+        return {node.name: node.key for node in build_plan(load_recipe(two.write(), registry), registry).nodes}
+
+    before = keys()
+    two.recipe["data"]["subject"]["split"]["validation"] = 0.2
+    after = keys()
+    assert before["prepare sentiment.train"] == after["prepare sentiment.train"]
+    assert before["prepare subject.train"] != after["prepare subject.train"]
+    assert before["prepare sentiment.validation"] == after["prepare sentiment.validation"]
+    assert before["sentiment.checks"] == after["sentiment.checks"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda r: r["stages"][0]["objectives"][0].update(task="sentimant"), "there is no task 'sentimant'; did you mean"),
+        (lambda r: r["stages"][0]["objectives"][0].pop("task"), "say which one with `task:`, out of sentiment, subject"),
+        (lambda r: r["stages"][0]["objectives"].pop(), "no stage trains the task 'subject'"),
+        (lambda r: r["data"].pop("subject"), "the task 'subject' needs its data under its name"),
+        (lambda r: r["data"].update(subjekt=r["data"].pop("subject")), "there is no task 'subjekt'; did you mean"),
+        (lambda r: r.update(task=r["tasks"]["subject"]), "`task` and `tasks` are both there"),
+        (lambda r: r.update(evaluate={"best": "accuracy"}), "'accuracy' is not among the task's usual metrics"),
+        (lambda r: r["data"]["subject"].pop("train"), "data.subject.train: 'train' is missing"),
+        (lambda r: r["data"]["subject"]["train"].update(path="subjekt.csv"), "did you mean 'subject.csv'?"),
+        (lambda r: r["stages"][0]["objectives"].append({"type": "masked-lm", "data": "corpus"}), "no data source 'corpus'"),
+        (lambda r: r["stages"][0]["objectives"].append({"type": "masked-lm", "data": "subject.test"}), "for evaluation only"),
+        (
+            lambda r: r["stages"][0]["objectives"].append({"type": "masked-lm", "data": "train", "name": "subject"}),
+            "the name 'subject' is taken",
+        ),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_said_before_anything_is_trained(two: Any, hft_here: Any, change: Any, said: str) -> None:
+    change(two.recipe)
+    outcome = hft_here("check", two.write())
+    assert outcome.code in (2, 3), outcome
+    assert said in outcome.err, outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_language_model_may_read_a_tasks_rows(two: Any) -> None:
+    two.recipe["stages"][0]["objectives"].append({"type": "masked-lm", "data": ["subject.train", "sentiment.train"]})
+    run = hft_core.run(two.write())
+    assert (Path(run.model) / "heads" / "masked-lm.safetensors").is_file()
