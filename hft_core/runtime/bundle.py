@@ -61,8 +61,12 @@ class Bundle:
         self._facts: dict[str, Any] = self.description["task"]["facts"]
         self.text: list[str] = self.description["text"]
         """The columns with the text that the model reads."""
+        self.inputs: list[str] = self.description.get("inputs", [])
+        """Further columns that it reads, such as images; no cleaner touches them."""
         _check_installed(self.description["requires"], self.folder)
         task, preprocessor = self.description["task"], self.description["preprocessor"]
+        for name in modules_of(preprocessor["settings"]):
+            self._module(name)  # before anything in the bundle can have them imported
         self._task = RuntimeTask(self._module(task["module"]), task["settings"])
         self._cleaners: list[Step] = [
             (self._module(cleaner["module"]), cleaner["settings"]) for cleaner in self.description["cleaners"]
@@ -88,9 +92,9 @@ class Bundle:
     def predict(self, rows: Iterable[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Give one prediction per row.
 
-        A row is a text or, always possible, a mapping with the columns in `text`. Its other columns are
-        carried through; one that has the name of a prediction's own key comes back as `input_<name>`.
-        Raises DataError for a row without its text, TypeError for a single string.
+        A row is a text or, always possible, a mapping with the columns in `text` and `inputs`. Its other columns
+        are carried through; one that has the name of a prediction's own key comes back as `input_<name>`.
+        Raises DataError for a row that `refusal` names, TypeError for a single string.
         """
         return list(self.stream(rows))
 
@@ -105,9 +109,10 @@ class Bundle:
                 place += 1
                 if reason := self.refusal(row):
                     raise DataError(f"row {place}: {reason}")
-            columns = {name: [row if isinstance(row, str) else row[name] for row in taken] for name in self.text}
+            read = [*self.text, *self.inputs]
+            columns = {name: [row if isinstance(row, str) else row[name] for row in taken] for name in read}
             for row, prediction in zip(taken, self._predict_block(columns), strict=True):
-                yield prediction if isinstance(row, str) else _carried(row, prediction, self.text)
+                yield prediction if isinstance(row, str) else _carried(row, prediction, read)
 
     def predict_columns(self, columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
         """Give one prediction per row of a table, as `predict` does."""
@@ -115,20 +120,28 @@ class Bundle:
         return self.predict(dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True))
 
     def refusal(self, row: Any) -> str | None:
-        """Say why a row cannot be answered; None where it can."""
+        """Say why a row cannot be answered; None where it can.
+
+        A task whose values can be broken (an image) says so itself: ``refusal(settings, row)`` in its runtime module.
+        """
+        read = [*self.text, *self.inputs]
         if isinstance(row, str):
-            if len(self.text) == 1:
+            if len(read) == 1:
                 return None
-            return f"a single text is not enough, this model reads the columns {', '.join(map(repr, self.text))}"
+            return f"a single text is not enough, this model reads the columns {', '.join(map(repr, read))}"
         if not isinstance(row, Mapping):
-            return f"a {type(row).__name__} is neither a text nor a mapping with the columns {self.text}"
-        for name in self.text:
+            return f"a {type(row).__name__} is neither a text nor a mapping with the columns {read}"
+        for name in read:
             if name not in row:
                 return f"it has no column {name!r}; it has {', '.join(map(repr, row)) or 'none'}"
-            if not isinstance(row[name], str):
+            if name in self.text and not isinstance(row[name], str):
                 found = "null" if row[name] is None else f"a {type(row[name]).__name__}"
                 return f"the column {name!r} is {found}, not a text"
-        return None
+            if row[name] is None:
+                return f"the column {name!r} is null"
+        own = getattr(self._task.module, "refusal", None)
+        reason: str | None = own(self._task.settings, row) if own else None
+        return reason
 
     def verify(self) -> dict[str, Any]:
         """Check every file's checksum, and the golden rows' predictions at the opened precision.
@@ -197,6 +210,17 @@ def find(path: str | PathLike[str]) -> Path:
     raise RecipeError(f"{folder} is no bundle, and no run with one: {DESCRIPTION} is neither in it nor in its bundle/")
 
 
+def modules_of(settings: Any) -> Iterator[str]:
+    """Give the modules that a preprocessor's settings name: those of its parts, each ``{"module": …, "settings": …}``."""
+    if isinstance(settings, Mapping):
+        if isinstance(settings.get("module"), str):
+            yield settings["module"]
+        settings = list(settings.values())
+    if isinstance(settings, list):
+        for value in settings:
+            yield from modules_of(value)
+
+
 def trusted_module(name: str, requires: Mapping[str, str], folder: Path) -> ModuleType:
     """Import a module that a bundle names: one of hft's, or of an installed hft plugin that the bundle requires.
 
@@ -261,7 +285,7 @@ def _described(folder: Path) -> dict[str, Any]:
     return description
 
 
-def _carried(row: Mapping[str, Any], prediction: dict[str, Any], text: Sequence[str]) -> dict[str, Any]:
-    """Put the row's other columns before the prediction, which keeps its own keys."""
-    carried = {(f"input_{name}" if name in prediction else name): row[name] for name in row if name not in text}
+def _carried(row: Mapping[str, Any], prediction: dict[str, Any], read: Sequence[str]) -> dict[str, Any]:
+    """Put the columns that the model does not read before the prediction, which keeps its own keys."""
+    carried = {(f"input_{name}" if name in prediction else name): row[name] for name in row if name not in read}
     return carried | prediction

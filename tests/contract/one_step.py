@@ -258,5 +258,6 @@ if __name__ == "__main__":
     root = Path(sys.argv[1])
     for wanted in sys.argv[3:]:
         found = update(job(wanted, root, int(sys.argv[2])))
+        assert torch.distributed.get_world_size() == int(os.environ["WORLD_SIZE"])  # not each for itself
         if os.environ["RANK"] == "0":
             save_file({key: tensor.contiguous() for key, tensor in found.items()}, root / wanted / "update.safetensors")

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import torch
 
+import hft_core
+
 MAX_TOKENS = 24
 Pairs = list[tuple[str, str]]
 
@@ -41,7 +43,7 @@ def write(file: Path, pairs: Sequence[tuple[str, str]]) -> None:
         csv.writer(stream, lineterminator="\n").writerows([("source", "target"), *pairs])
 
 
-def project(folder: Path, train: Pairs, validation: Pairs, **stage: Any) -> Path:
+def project(folder: Path, train: Pairs, validation: Pairs, model: dict[str, Any], **stage: Any) -> Path:
     """A recipe of a fresh model on these pairs."""
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "train.csv", train)
@@ -50,13 +52,13 @@ def project(folder: Path, train: Pairs, validation: Pairs, **stage: Any) -> Path
         "stage": "finetune",
         "objectives": [{"type": "task", "data": "train"}],
         "epochs": 1,
-        "optimizer": {"type": "adamw", "lr": 5e-3},
+        "optimizer": {"type": "adamw", "lr": 1e-2},
     }
     recipe = {
         "name": "pairs",
         "data": {"train": {"type": "csv", "path": "train.csv"}, "validation": {"type": "csv", "path": "dev.csv"}},
         "task": {"type": "text-to-text", "max_tokens": MAX_TOKENS},
-        "model": {"type": "tiny-t5"},
+        "model": {"type": "tiny-t5"} | model,
         "stages": [finetune | stage],
         "export": [{"type": "onnx"}],
         "precision": "fp32",
@@ -71,7 +73,7 @@ def generated(model: Path, texts: Sequence[str]) -> list[str]:
     from tokenizers import Tokenizer
     from transformers import T5ForConditionalGeneration
 
-    net = T5ForConditionalGeneration.from_pretrained(model).eval()
+    net: Any = T5ForConditionalGeneration.from_pretrained(model).eval()
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     made = []
     for text in texts:
@@ -83,12 +85,126 @@ def generated(model: Path, texts: Sequence[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def reversing(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A finished run of the synthetic task."""
-    import hft_core
+    """A finished run of the synthetic task; its validation pairs lie beside the recipe as dev.csv."""
+    pairs = reversals()
+    folder = tmp_path_factory.mktemp("reversing")
+    return hft_core.run(project(folder, pairs[:240], pairs[240:], {"dropout": 0.0}, epochs=40))
+
+
+def sources(run: Any) -> list[str]:
+    """The validation texts of a run."""
+    with (run.folder.parents[1] / "dev.csv").open(encoding="utf-8", newline="") as stream:
+        return [row["source"] for row in csv.DictReader(stream)]
+
+
+def test_it_learns_to_reverse_english_and_chinese(reversing: Any) -> None:
+    assert reversing.metrics["validation"]["exact-text"] > 0.9
+    assert [one["text"] for one in reversing.predict(["red cat sits", "山猫水"])] == ["sits cat red", "水猫山"]
+
+
+def test_the_export_was_compared_with_the_model(reversing: Any) -> None:
+    parity = json.loads((reversing.bundle / "parity.json").read_text("utf-8"))
+    gates = {gate["gate"]: gate for gate in parity["gates"]}
+    assert all(gate["passed"] for gate in gates.values())
+    assert {"numbers: hidden", "numbers: logits", "decisions: fp32", "exact-text: fp32"} <= set(gates)
+    described = json.loads((reversing.bundle / "bundle.json").read_text("utf-8"))
+    assert list(described["graphs"]) == ["encoder", "decoder"]
+    assert described["requires"] == {"hft-seq2seq": "0.1.0"}
+
+
+def test_the_bundle_writes_what_transformers_generates(reversing: Any) -> None:
+    texts = list(dict.fromkeys(sources(reversing)))
+    assert [one["text"] for one in reversing.predict(texts)] == generated(reversing.model, texts)
+
+
+def test_the_commands_predict_and_verify(reversing: Any, hft_here: Any) -> None:
+    verified = hft_here("verify", reversing.bundle)
+    assert verified.code == 0, verified.err
+    predicted = hft_here("predict", reversing.bundle, "big sun cat", "水山狗")
+    assert predicted.code == 0, predicted.err
+    answers = [json.loads(line) for line in predicted.out.splitlines()]
+    assert [answer["text"] for answer in answers] == generated(reversing.model, ["big sun cat", "水山狗"])
+
+
+def multi30k(data: Path, split: str, count: int) -> Pairs:
+    sides = [gzip.open(data / "multi30k" / f"{split}.{side}.gz", "rt", encoding="utf-8") for side in ("en", "de")]
+    with sides[0] as english, sides[1] as german:
+        lines = zip(english, german, strict=True)
+        return [(one.strip(), two.strip()) for one, two in itertools.islice(lines, count)]
+
+
+def test_english_to_german(data_dir: Path, tmp_path: Path) -> None:
+    """Real captions: the model is far too small to translate, but what it writes is what transformers would write."""
+    train, validation = multi30k(data_dir, "train", 300), multi30k(data_dir, "val", 60)
+    run = hft_core.run(project(tmp_path, train, validation, {}, epochs=2))
+    texts = [source for source, _ in validation[:20]]
+    written = [one["text"] for one in run.predict(texts)]
+    assert written == generated(run.model, texts)
+    assert any(written)
+
+
+class Crash(BaseException):
+    """Ends a run where a killed process would have ended."""
+
+
+def test_a_run_that_crashed_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With dropout, pieces of a batch, and a crash before and after a checkpoint."""
+    from hft_core.training import checkpoint
 
     pairs = reversals()
-    return hft_core.run(project(tmp_path_factory.mktemp("reversing"), pairs[:240], pairs[240:], epochs=40))
+    stage = {"epochs": 2, "batch_size": 16, "micro_batch": 6, "checkpoint_minutes": 0}
+    whole = hft_core.run(project(tmp_path / "whole", pairs[:64], pairs[240:], {}, **stage), overrides=["export=[]"])
+    recipe = project(tmp_path / "crashed", pairs[:64], pairs[240:], {}, **stage)
+    save, saved = checkpoint.save, 0
+
+    def crashing(*arguments: Any) -> None:
+        nonlocal saved
+        saved += 1
+        if saved == 2:
+            raise Crash
+        save(*arguments)
+        if saved == 4:
+            raise Crash
+
+    monkeypatch.setattr(checkpoint, "save", crashing)
+    for _ in range(2):
+        with pytest.raises(Crash):
+            hft_core.run(recipe, overrides=["export=[]"])
+    again = hft_core.run(recipe, overrides=["export=[]"])
+    weights = [(run.model / "model.safetensors").read_bytes() for run in (whole, again)]
+    assert weights[0] == weights[1]
+    assert saved == 9  # 8 steps; the last one writes no checkpoint, and two were done twice
 
 
-def test_it_learns_to_reverse(reversing: Any) -> None:
-    assert reversing.metrics["validation"]["exact-text"] > 0.9
+def test_a_saved_net_gives_the_same_outputs(tmp_path: Path) -> None:
+    from hft_core import HeadSpec
+    from hft_seq2seq.model import TinyT5
+
+    model = TinyT5(type="tiny-t5")
+    preprocessor = model.preprocessor(None, [text for pair in reversals() for text in pair])
+    heads = {"main": HeadSpec("seq2seq-lm")}
+    net = model.build(None, preprocessor, heads).eval()
+    net.save(tmp_path)
+    preprocessor.save(tmp_path)
+    again = model.build(tmp_path, model.preprocessor(tmp_path, []), heads).eval()
+    batch = preprocessor.pad(preprocessor.encode(["red cat", "山水", "sits sun big"]))
+    arrays = {name: torch.from_numpy(array) for name, array in batch.items()}
+    arrays["decoder_input_ids"] = arrays["input_ids"].flip(1)
+    with torch.no_grad():
+        assert torch.equal(net("main", **arrays)["logits"], again("main", **arrays)["logits"])
+        hidden = net.run("main", "encoder", **arrays)["hidden"]
+        stepwise = net.run("main", "decoder", hidden=hidden, **arrays)["logits"]
+        assert torch.equal(stepwise, net("main", **arrays)["logits"])  # two graphs are one forward pass
+    held = [id(parameter) for part in net.parts() for parameter in part.module.parameters()]
+    assert set(held) == {id(parameter) for parameter in net.parameters()}
+
+
+def test_check_takes_the_recipe_and_names_what_is_wrong(tmp_path: Path, hft_here: Any) -> None:
+    recipe = project(tmp_path, reversals()[:40], reversals()[40:60], {})
+    assert hft_here("check", recipe).code == 0
+    unfit = hft_here("check", recipe, "--set", "evaluate.metrics=[{type: accuracy}]")
+    assert unfit.code == 2
+    assert "nothing in this recipe gives what 'accuracy' needs (label)" in unfit.err
+    missing = hft_here("check", recipe, "--set", "model.source=nowhere")
+    assert missing.code in (2, 3, 4)
+    assert "nowhere" in missing.err

@@ -117,6 +117,11 @@ def events() -> Events:
     return Events()
 
 
+@pytest.fixture
+def make_events() -> type[Events]:
+    return Events
+
+
 @pytest.fixture(autouse=True)
 def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """The store lies beside each test's recipe."""

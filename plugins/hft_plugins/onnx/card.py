@@ -13,9 +13,11 @@ _SHOWN_LABELS = 50
 
 def model_card(run: Finished, precisions: Sequence[str], gates: Sequence[Gate], standalone: bool) -> str:
     """Give README.md: what the model does, its figures, how it was checked, how to use it."""
+    roles = run.task.roles()
+    columns = [*roles.text, *roles.inputs]
     parts = [
         f"# {run.name}",
-        f"A model for {run.task.type_name()}, exported to ONNX by hft. It reads {_code(run.task.roles().text)}. "
+        f"A model for {run.task.type_name()}, exported to ONNX by hft. It reads {_code(columns)}. "
         f"Precisions: {', '.join(precisions)}.",
     ]
     if labels := run.facts.get("labels"):
@@ -27,7 +29,7 @@ def model_card(run: Finished, precisions: Sequence[str], gates: Sequence[Gate], 
         "Against the trained fp32 model; a precision that misses a bound is not written.",
         _table(("gate", "bound", "measured", "verdict"), [gate.row().values() for gate in gates]),
         "## Use",
-        _usage(standalone),
+        _usage(columns, standalone),
     ]
     if run.cleaners:
         names = _code([cleaner.type_name() for cleaner in run.cleaners])
@@ -38,10 +40,13 @@ def model_card(run: Finished, precisions: Sequence[str], gates: Sequence[Gate], 
     return "\n\n".join(parts) + "\n"
 
 
-def _usage(standalone: bool) -> str:
+def _usage(columns: Sequence[str], standalone: bool) -> str:
+    whole = f"# rows with the columns {', '.join(columns)}"
     lines = [
         "```",
-        'hft predict . "a text"         # or --file rows.csv',
+        'hft predict . "a text"         # or --file rows.csv'
+        if len(columns) == 1
+        else f"hft predict . --file rows.jsonl    {whole}",
         "hft verify .                   # checksums and golden vectors on this machine",
     ]
     if standalone:

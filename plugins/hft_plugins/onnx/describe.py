@@ -11,7 +11,7 @@ from typing import Any
 
 import hft_core
 from hft_core import Finished, Graph, PluginError
-from hft_core.runtime.bundle import FORMAT, OWN_PACKAGES
+from hft_core.runtime.bundle import FORMAT, OWN_PACKAGES, modules_of
 
 Files = Mapping[str, Mapping[str, str]]
 """Graph name to precision to path within the bundle."""
@@ -25,7 +25,8 @@ def description(
         {"type": cleaner.type_name(), "module": cleaner.runtime, "settings": cleaner.settings()}
         for cleaner in run.cleaners
     ]
-    modules = [run.task.runtime, run.preprocessor.module, *(cleaner.runtime for cleaner in run.cleaners)]
+    preprocessor = {"module": run.preprocessor.module, "settings": run.preprocessor.settings()}
+    modules = [run.task.runtime, *modules_of(preprocessor), *(cleaner.runtime for cleaner in run.cleaners)]
     return {
         "format": FORMAT,
         "name": run.name,
@@ -38,8 +39,9 @@ def description(
             "facts": run.facts,
         },
         "text": list(run.task.roles().text),
+        "inputs": list(run.task.roles().inputs),
         "cleaners": cleaners,
-        "preprocessor": {"module": run.preprocessor.module, "settings": run.preprocessor.settings()},
+        "preprocessor": preprocessor,
         "precisions": list(precisions),
         "graphs": {
             graph.name: {

@@ -37,7 +37,7 @@ from hft_plugins.onnx.decisions import advice, answers, decision_gates, sampled
 from hft_plugins.onnx.describe import description
 from hft_plugins.onnx.fresh import fresh_gate
 from hft_plugins.onnx.gates import Gate, enforce
-from hft_plugins.onnx.golden import chosen
+from hft_plugins.onnx.golden import chosen, plain
 from hft_plugins.onnx.numbers import numbers_gates
 from hft_plugins.onnx.quantize import quantize
 from hft_plugins.onnx.reference import TorchCall
@@ -160,14 +160,14 @@ def _write_golden(
     file: Path, run: Finished, rows: Columns, wanted: list[Prediction], calls: dict[str, OnnxCall]
 ) -> None:
     """Write golden rows with each precision's predictions, made of just these rows, as `verify` makes them."""
-    text = run.task.roles().text
-    picked = chosen(rows, text, wanted)
-    columns = {name: [rows[name][row] for row in picked] for name in text}
+    roles = run.task.roles()
+    picked = chosen(rows, roles.text, wanted)
+    columns = {name: [rows[name][row] for row in picked] for name in (*roles.text, *roles.inputs)}
     made = {precision: answers(run, columns, call) for precision, call in calls.items()}
     with file.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
         for index in range(len(picked)):
             record = {
-                "row": {name: columns[name][index] for name in text},
+                "row": {name: plain(name, columns[name][index]) for name in columns},
                 "predictions": {precision: made[precision][index] for precision in made},
             }
             stream.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from hft_core import Columns, Prediction
+from hft_core import Columns, PluginError, Prediction
 from hft_core.runtime.agreement import margin
 
 ROWS = 12
@@ -27,6 +29,20 @@ def chosen(columns: Columns, texts: Sequence[str], predictions: Sequence[Predict
     hard += sorted(rows, key=lambda row: margin(predictions[row]))[:2]
     spaced = [index * len(whole) // ROWS for index in range(ROWS)] if len(whole) > ROWS else list(rows)
     return list(dict.fromkeys([*hard, *spaced]))[:ROWS]
+
+
+def plain(column: str, value: Any) -> Any:
+    """Give the value of a golden row. Raises PluginError where JSON, in which it travels, would give back another one."""
+    try:
+        same = bool(json.loads(json.dumps(value, allow_nan=False)) == value)
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise PluginError(
+            f"onnx export: the column {column!r} holds a {type(value).__name__}, which is no JSON value; a bundle's rows "
+            "are JSON, so the reader has to give something plain (bytes as base64 text, arrays as lists)"
+        )
+    return value
 
 
 def _first(texts: Sequence[str], has: Callable[[str], bool], count: int) -> list[int]:

@@ -133,7 +133,7 @@ class Bert(TransformersModel):
     type: Literal["bert"]
 
     family: ClassVar[Literal["bert", "gpt"]] = "bert"
-    heads: ClassVar[frozenset[str]] = frozenset({"sequence-classification", "masked-lm"})
+    heads: ClassVar[frozenset[str]] = frozenset({"sequence-classification", "token-classification", "masked-lm"})
 
 
 class Gpt(TransformersModel):
@@ -142,4 +142,4 @@ class Gpt(TransformersModel):
     type: Literal["gpt"]
 
     family: ClassVar[Literal["bert", "gpt"]] = "gpt"
-    heads: ClassVar[frozenset[str]] = frozenset({"sequence-classification", "causal-lm"})
+    heads: ClassVar[frozenset[str]] = frozenset({"sequence-classification", "token-classification", "causal-lm"})

@@ -21,6 +21,7 @@ from hft_plugins.transformers.tokenizer import SCRATCH_POSITIONS
 
 _AUTO = {
     "sequence-classification": transformers.AutoModelForSequenceClassification,
+    "token-classification": transformers.AutoModelForTokenClassification,
     "masked-lm": transformers.AutoModelForMaskedLM,
     "causal-lm": transformers.AutoModelForCausalLM,
 }
