@@ -16,14 +16,19 @@ from pydantic.fields import FieldInfo
 
 from hft_core import hookspecs
 from hft_core.components import KINDS, Component, Ramp, Settings
-from hft_core.recipe.model import Data, Evaluate, Prepare, Recipe, Split, Stage, TaskObjective
+from hft_core.recipe.model import DIRECT, Data, Evaluate, Prepare, Recipe, Split, Stage, TaskData, TaskObjective
 from hft_core.registry import load_registry
 
 PAGE = Path(__file__).parent / "recipe.md"
 MARKER = "<!-- from here on written by docs/reference.py -->"
 _SECTIONS: dict[type[BaseModel], tuple[str, str]] = {
     Recipe: ("The whole recipe", ""),
-    Data: ("`data`", "Under `data` stand the sources, each by its name (a reader), and perhaps `split`."),
+    Data: (
+        "`data`",
+        "Under `data` stand the sources, each by its name (a reader), and perhaps `split`. A recipe with several "
+        "tasks has a group of sources under each task's name.",
+    ),
+    TaskData: ("`data.TASK`", ""),
     Split: ("`data.split`", ""),
     Prepare: ("`prepare`", ""),
     Stage: ("`stages`", "Each entry of the list is one step of training."),
@@ -43,7 +48,7 @@ def page() -> str:
 def _generated() -> Iterator[str]:
     yield "## The keys of a recipe\n"
     for model, (title, words) in _SECTIONS.items():
-        fields = {name: field for name, field in model.model_fields.items() if name != "sources"}
+        fields = {name: field for name, field in model.model_fields.items() if name not in DIRECT}
         yield f"### {title}\n"
         yield (words or _doc(model)) + "\n"
         yield from _table(fields)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from hft_core.errors import HftError
 from hft_core.training.streams import LiveStream
 
 
@@ -27,7 +28,7 @@ class MicroBatch:
     arrays: dict[str, torch.Tensor]
 
 
-class Batches(Dataset[list[list[MicroBatch]]]):
+class Batches(Dataset[list[list[MicroBatch]] | HftError]):
     """Item i: the micro-batches of step i, a list for each stream; none for a stream whose weight is 0 there."""
 
     def __init__(self, streams: Sequence[LiveStream], steps: int, size: int, process: int = 0, processes: int = 1):
@@ -38,8 +39,11 @@ class Batches(Dataset[list[list[MicroBatch]]]):
         """A stream's weight at a step."""
         return stream.weight(step / max(1, self.steps - 1))
 
-    def __getitem__(self, step: int) -> list[list[MicroBatch]]:
-        return [self._of(stream, step) if self.weight(stream, step) else [] for stream in self.streams]
+    def __getitem__(self, step: int) -> list[list[MicroBatch]] | HftError:
+        try:
+            return [self._of(stream, step) if self.weight(stream, step) else [] for stream in self.streams]
+        except HftError as error:  # handed over whole: the loader would put a traceback into its message
+            return error
 
     def _of(self, stream: LiveStream, step: int) -> list[MicroBatch]:
         made = stream.micro_batches(step, self.size, self.process, self.processes)
@@ -55,7 +59,10 @@ class Batches(Dataset[list[list[MicroBatch]]]):
             collate_fn=_unchanged,
             generator=torch.Generator(),  # the loader draws a seed; training's randomness is none of its business
         )
-        return iter(loader)
+        for made in loader:
+            if isinstance(made, HftError):
+                raise made
+            yield made
 
 
 def micro_batch(stream: LiveStream, number: int, batch: dict[str, Any]) -> MicroBatch:

@@ -136,6 +136,11 @@ def test_recipe_reference_is_what_the_code_says():
     assert reference.PAGE.read_text("utf-8") == reference.page(), "run `python docs/reference.py`"
 
 
+def test_contract_is_what_the_code_says():
+    contract = _module(DOCS / "contract.py")
+    assert contract.PAGE.read_text("utf-8") == contract.page(), "run `python docs/contract.py`"
+
+
 def test_recipe_reference_has_every_component():
     page = (DOCS / "recipe.md").read_text("utf-8")
     registry = load_registry()

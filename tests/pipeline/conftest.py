@@ -190,6 +190,13 @@ def make_project(tmp_path: Path, tokenizers_folder: Path) -> Callable[..., Proje
     return lambda name="p", family="bert": _project(tmp_path / name, tokenizers_folder, family)
 
 
+@pytest.fixture(scope="module")
+def make_shared_project(tmp_path_factory: pytest.TempPathFactory, tokenizers_folder: Path) -> Callable[..., Project]:
+    """The same for what the tests of a module share."""
+    folder = tmp_path_factory.mktemp("shared")
+    return lambda name="p", family="bert": _project(folder / name, tokenizers_folder, family)
+
+
 @pytest.fixture
 def project(make_project: Callable[..., Project]) -> Project:
     """An encoder's project."""
