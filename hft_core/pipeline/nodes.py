@@ -71,16 +71,16 @@ class Node:
 
 
 def make_node(
+    registry: Registry,
     name: str,
     kind: str,
-    registry: Registry,
     settings: Mapping[str, Any],
     components: Sequence[Component],
     inputs: Sequence[Node],
     work: Callable[[Path, Mapping[str, Path], Process], None],
-    details: Mapping[str, Any] | None = None,
+    **details: Any,
 ) -> Node:
-    """Make a node; `components` are those whose code it runs."""
+    """Make a node; `components` are those whose code it runs, `details` what a plan shows beside it."""
     modules, packages = _RUNS[kind]
     parts = {
         "kind": kind,
@@ -94,7 +94,7 @@ def make_node(
         },
         "versions": {package: _version(package) for package in packages},
     }
-    return Node(name, kind, digest_json(parts), parts, tuple(inputs), work, dict(details or {}))
+    return Node(name, kind, digest_json(parts), parts, tuple(inputs), work, details)
 
 
 def _by_role(inputs: Sequence[Node]) -> dict[str, str]:

@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
-from hft_core.components import Model, Objective
+from hft_core.components import Objective
 from hft_core.errors import DataError, RecipeError
 from hft_core.recipe.metrics import deciding_metrics, task_metrics
-from hft_core.recipe.model import DIRECT, MAIN, SPLITS, Data, Recipe, Split, Stage
+from hft_core.recipe.model import MAIN, SPLITS, Recipe, Split, Stage
 from hft_core.recipe.sources import readers_of, resolve, source_names, trained_tasks
+from hft_core.recipe.walk import entries, input_paths
 from hft_core.recipe.yaml import Location, place_of
 
 if TYPE_CHECKING:
@@ -59,37 +58,6 @@ def _near(path: Path) -> str:
         return f" (its folder {path.parent} does not exist either)"
     near = get_close_matches(path.name, [item.name for item in path.parent.iterdir()], n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def entries(settings: BaseModel, location: Location) -> Iterator[tuple[Location, Any]]:
-    """Walk through the recipe: every setting with its location as written."""
-    for name, field in type(settings).model_fields.items():
-        value = getattr(settings, name)
-        direct = isinstance(settings, Data) and name in DIRECT
-        here = location if direct else (*location, field.alias or name)
-        yield from _values(value, here)
-
-
-def _values(value: Any, location: Location) -> Iterator[tuple[Location, Any]]:
-    yield location, value
-    if isinstance(value, BaseModel):
-        yield from entries(value, location)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _values(item, (*location, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _values(item, (*location, index))
-
-
-def input_paths(recipe: Recipe, location: Location) -> Iterator[tuple[Location, Path]]:
-    """Every file or folder that a setting names, but for those that a model checks when it locates them."""
-    located: set[Location] = set()
-    for place, value in entries(recipe, location):
-        if isinstance(value, Model):
-            located |= {(*place, name) for name in value.located}
-        if isinstance(value, Path) and place not in located:
-            yield place, value
 
 
 def _techniques(recipe: Recipe) -> Iterator[Problem]:

@@ -1,0 +1,127 @@
+"""The nodes of a plan that make data: rows, comparisons, variants, preprocessor, encoded arrays."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hft_core.components import Component, Task
+from hft_core.data.prepare import shares_of
+from hft_core.pipeline.nodes import Node, make_node
+from hft_core.pipeline.steps.common import TaskPlace
+from hft_core.pipeline.steps.prepare import (
+    augment_step,
+    checks_step,
+    encode_step,
+    prepare_held_out_step,
+    prepare_text_step,
+    prepare_train_step,
+    preprocessor_step,
+)
+from hft_core.recipe.check import stage_name
+from hft_core.recipe.model import Recipe
+from hft_core.recipe.sources import readers_of, sources_of, split_of, text_sources, title_of
+from hft_core.registry import Registry
+from hft_core.store.hashing import digest_path
+
+
+class DataNodes:
+    """The data nodes of a recipe; `place` and `split_nodes` are how others refer to a task's rows."""
+
+    def __init__(self, recipe: Recipe, registry: Registry, start: Path | None):
+        self.recipe = recipe
+        self.start = start
+        self.model_settings = {"model": recipe.model.identity(), "start": digest_path(start) if start else None}
+        self._node = partial(make_node, registry)
+        self.splits = {name: self._splits(name, task) for name, task in recipe.all_tasks.items()}
+        self.augments = {name: self._augment(name) for name in recipe.all_tasks if recipe.prepare.augment}
+        self.texts = {name: self._text(name) for name in text_sources(recipe)}
+        self.checks = {name: self._checks(name) for name in recipe.all_tasks}
+        self.preprocessor = self._preprocessor()
+        self.encodes = [
+            [self._encode(index, position) for position in range(len(stage.objectives))]
+            for index, stage in enumerate(recipe.stages)
+        ]
+
+    def _splits(self, name: str, task: Task) -> dict[str, Node]:
+        """The nodes of a task's splits; a split without a source of its own lies in the node of train."""
+        readers = readers_of(self.recipe, name)
+        shares = shares_of(split_of(self.recipe, name), list(readers))
+        clean = self.recipe.prepare.clean
+        settings = {"task": task.identity(), "clean": [cleaner.identity() for cleaner in clean]}
+        nodes: dict[str, Node] = {}
+        for split, reader in readers.items():
+            own = settings | {"split": split, "source": reader.identity()}
+            if split == "train":
+                own |= {"shares": shares}
+                work: Any = partial(prepare_train_step, task, reader, shares, clean)
+            else:
+                work = partial(prepare_held_out_step, task, reader, split, clean, nodes["train"].name)
+            title = f"prepare {title_of(self.recipe, name, split)}"
+            before = [nodes["train"]] if nodes else []
+            nodes[split] = self._node(title, "prepare", own, [task, reader, *clean], before, work)
+        return {**dict.fromkeys(("train", *shares), nodes["train"]), **nodes}
+
+    def place(self, name: str) -> TaskPlace:
+        """Say to a step where a task's splits lie among its inputs."""
+        return TaskPlace(name, {split: node.name for split, node in self.splits[name].items()})
+
+    def split_nodes(self, name: str, *splits: str) -> list[Node]:
+        """The nodes with these splits of a task, each once; train, which holds its facts, comes first."""
+        nodes = self.splits[name]
+        found = [nodes[split] for split in ("train", *splits) if split in nodes]
+        return list({node.name: node for node in found}.values())
+
+    def _checks(self, name: str) -> Node:
+        """The comparison of a task's splits with each other, and with all unlabelled text."""
+        inputs = [*self.split_nodes(name, "validation", "test"), *self.texts.values()]
+        texts = {text: node.name for text, node in self.texts.items()}
+        work = partial(checks_step, self.place(name), texts)
+        return self._node(title_of(self.recipe, name, "checks"), "checks", {"texts": list(texts)}, [], inputs, work)
+
+    def _augment(self, name: str) -> Node:
+        augmenters = self.recipe.prepare.augment
+        settings = {"augment": [augmenter.identity() for augmenter in augmenters], "seed": self.recipe.seed}
+        work = partial(augment_step, self.place(name), augmenters, self.recipe.seed)
+        title = title_of(self.recipe, name, "augment")
+        return self._node(title, "augment", settings, augmenters, self.split_nodes(name), work)
+
+    def _text(self, name: str) -> Node:
+        reader, clean = self.recipe.data.sources[name], self.recipe.prepare.clean
+        settings = {"source": reader.identity(), "clean": [cleaner.identity() for cleaner in clean]}
+        work = partial(prepare_text_step, reader, name, clean)
+        return self._node(f"prepare {name}", "prepare", settings, [reader, *clean], [], work)
+
+    def _preprocessor(self) -> Node:
+        model = self.recipe.model
+        trains = [splits["train"] for splits in self.splits.values()]
+        inputs = [*trains, *self.texts.values()] if model.learns_preprocessor() else []
+        work = partial(preprocessor_step, model, self.start)
+        return self._node("preprocessor", "preprocessor", self.model_settings, [model], inputs, work)
+
+    def _encode(self, index: int, position: int) -> Node:
+        stage = self.recipe.stages[index]
+        objective = stage.objectives[position]
+        sources = sources_of(self.recipe, objective)
+        inputs = {}
+        for source in sources:
+            node = self.texts[source.name] if source.task is None else self.splits[source.task]["train"]
+            inputs[node.name] = node
+        # A language model has seen the variants' text already.
+        augment = self.augments.get(objective.task) if objective.task else None
+        if augment:
+            inputs[augment.name] = augment
+        settings = {key: value for key, value in objective.identity().items() if key not in ("weight", "data", "task")}
+        settings["sources"] = [source.name if source.task else "text" for source in sources]
+        tasks = {source.task: self.recipe.all_tasks[source.task] for source in sources if source.task}
+        components: list[Component] = [objective, *tasks.values(), self.recipe.model]
+        name = f"encode {stage_name(stage, index)}.{objective.name or objective.type_name()}"
+        work = partial(
+            encode_step, self.recipe, objective, sources, {n: self.place(n) for n in tasks if n},
+            augment.name if augment else None,
+        )  # fmt: skip
+        titles = [source.title for source in sources]
+        return self._node(
+            name, "encode", settings, components, [*inputs.values(), self.preprocessor], work, sources=titles
+        )
