@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hft_core.errors import DISK_ERRNOS, DiskError
+from hft_core.errors import DISK_ERRNOS, DiskError, Interrupted
 from hft_core.pipeline.nodes import Node
 from hft_core.pipeline.progress import Progress
 from hft_core.pipeline.steps.common import Process
 from hft_core.store.store import Store
-from hft_core.training.stopping import watch
+from hft_core.training.stopping import StopRequest
 
 
-def execute(nodes: Sequence[Node], store: Store, progress: Progress, wait: bool = True) -> dict[str, Path]:
-    """Make all nodes; gives their folders by name."""
+def execute(
+    nodes: Sequence[Node], store: Store, progress: Progress, stop: StopRequest, wait: bool = True
+) -> dict[str, Path]:
+    """Make all nodes; gives their folders by name. Raises Interrupted between two where `stop` was asked for."""
     folders: dict[str, Path] = {}
-    with watch(progress.say) as stop:
-        for number, node in enumerate(nodes, 1):
-            progress.node(number, len(nodes), node.name)
-            process = Process(progress.say, progress.advance, stop, store.work(node.key))
-            folders[node.name] = _made(node, store, folders, process, progress, wait)
-            if stop.asked and number < len(nodes):
-                from hft_core.errors import Interrupted
-
-                raise Interrupted(f"stopped before {nodes[number].name} as asked; run the same command to continue")
+    for number, node in enumerate(nodes, 1):
+        if stop.asked:
+            raise Interrupted(f"stopped before {node.name} as asked; run the same command to continue")
+        progress.node(number, len(nodes), node.name)
+        process = Process(progress.say, progress.advance, stop, store.work(node.key))
+        folders[node.name] = _made(node, store, folders, process, progress, wait)
     return folders
 
 

@@ -20,6 +20,7 @@ from hft_core.recipe.load import LoadedRecipe, load_recipe
 from hft_core.registry import Registry, load_registry
 from hft_core.store.gc import in_use
 from hft_core.store.store import Store
+from hft_core.training.stopping import watch
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ def carry_out(
     try:
         plan = build_plan(loaded, registry)
         store = store or store_of(loaded.folder)
-        with in_use(store, [node.key for node in plan.nodes]):
-            folders = execute(plan.nodes, store, progress, wait)
+        with watch(progress.say) as stop, in_use(store, [node.key for node in plan.nodes]):
+            folders = execute(plan.nodes, store, progress, stop, wait)
             write_run(loaded, registry, plan, store, folders, target, progress.say)
     except HftError:
         raise
