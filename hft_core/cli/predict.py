@@ -53,7 +53,7 @@ def command(
     from hft_core.runtime import load
 
     opened = load(bundle, precision=precision, threads=threads)
-    rows, block = _source(texts, file, opened.text)
+    rows, block = _source(texts, file, [*opened.text, *opened.inputs])
     bad: list[str] = []
     with _opened(out) as stream:
         answers = writer(form or ("csv" if out and out.suffix.lower() == ".csv" else "jsonl"), stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
@@ -91,6 +92,12 @@ class Component(Settings):
             name: _identity(getattr(self, name)) for name in type(self).model_fields if name not in ("name", "when")
         }
 
+    def nested(self) -> Iterator[Component]:
+        """Yield this component, then those in its fields, at any depth."""
+        yield self
+        for name in type(self).model_fields:
+            yield from _components(getattr(self, name))
+
     @classmethod
     def type_name(cls) -> str:
         """The word that a recipe's `type` uses for this class."""
@@ -100,6 +107,19 @@ class Component(Settings):
     def summary(cls) -> str:
         """The first line of the class's docstring."""
         return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+
+def _components(value: Any) -> Iterator[Component]:
+    if isinstance(value, Component):
+        yield from value.nested()
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _components(getattr(value, name))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _components(item)
+    elif isinstance(value, dict):
+        yield from _components(list(value.values()))
 
 
 def _types(annotation: Any) -> set[Any]:

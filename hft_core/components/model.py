@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hft_core.components.base import Component
 from hft_core.components.task import HeadSpec
-from hft_core.runtime.ragged import Arrays
+from hft_core.runtime.ragged import Arrays, Ragged
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,8 @@ class Preprocessor(Protocol):
 
     These are what the engine calls. How raw fields become arrays is between a preprocessor and the tasks and
     objectives that use it; for texts that is `TextEncoder`. Its module has ``load(folder: Path, settings: dict)``, which
-    restores it; the bundle names the module.
+    restores it; the bundle names the module. One that is made of others gives each in its settings as ``{"module": …,
+    "settings": …}``: there a bundle looks for modules to require, and to trust before anything is imported.
     """
 
     module: str
@@ -58,9 +59,17 @@ class TextEncoder(Preprocessor, Protocol):
         """Like `encode` without cutting: a long text gives several entries; ``row`` int64 says whose each is.
 
         Args:
-            overlap: tokens that neighbouring windows share.
+            overlap: tokens that neighbouring windows share, at most half of what a window holds.
             offsets: give `offsets` too, a ragged int32 [tokens, 2]: the characters of each token, (0, 0) for a special one.
         """
+        ...
+
+    def encode_end(self, texts: Sequence[str], length: int) -> Arrays:
+        """Like `encode`, but of a longer text the last `length` tokens: what a generated text goes on from."""
+        ...
+
+    def decode(self, tokens: Ragged) -> list[str]:
+        """Turn token ids back into texts, one per entry, without special tokens."""
         ...
 
     def unknown_rate(self, arrays: Arrays) -> float:
@@ -116,7 +125,8 @@ class Model(Component):
     def preprocessor(self, start: Path | None, texts: Iterable[str]) -> Preprocessor:
         """Load the preprocessor of `start`, or make a new one from cleaned training `texts`.
 
-        Only a model for which `learns_preprocessor` is true reads `texts`.
+        Only a model for which `learns_preprocessor` is true reads `texts`, as often as it likes. The same texts must give
+        the same preprocessor.
         """
 
     def learns_preprocessor(self) -> bool:

@@ -34,7 +34,8 @@ class Net(torch.nn.Module):
     def run(self, head: str, graph: str, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
         """Compute what the named graph of the model's `graphs` computes, for evaluation and as what an export has to equal.
 
-        The default is `forward`. A net with a cache, or with several graphs, overrides it.
+        Where the graph has a cache, inputs ``past_key_values.*`` that are left out are empty, and the outputs hold
+        ``present.*``. The default is `forward`; a net with a cache, or with several graphs, overrides it.
         """
         outputs: dict[str, torch.Tensor] = self(head, **arrays)
         return outputs

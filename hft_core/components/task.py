@@ -70,7 +70,9 @@ class Task(Component):
 
     What runs at predict time stands in the module `runtime` (numpy, tokenizers and the standard library
     only): ``encode(settings, columns, preprocessor, facts)``, ``decode(settings, columns, arrays, outputs,
-    facts)`` and, where one call of one graph is not enough, ``predict(settings, call, arrays, facts)``.
+    facts)`` and, where one call of one graph is not enough, ``predict(settings, call, arrays, facts)``; where outputs
+    are tokens, ``postprocess(settings, arrays, outputs, preprocessor, facts)`` turns them into text. Where a value can be
+    broken, such as an image, ``refusal(settings, row) -> str | None`` says in words why a row cannot be answered.
     """
 
     kind: ClassVar[str] = "task"
@@ -133,6 +135,17 @@ class Task(Component):
             else call("model", **arrays)
         )
         return outputs
+
+    def postprocess(self, arrays: Arrays, outputs: Arrays, preprocessor: Preprocessor, facts: Facts) -> Arrays:
+        """Turn into words what only the preprocessor can read, such as token ids; by default outputs stay as they are.
+
+        Outputs are those of all rows, in the order of `arrays`; a text is an array [entries] of objects.
+        """
+        module = import_module(self.runtime)
+        if not hasattr(module, "postprocess"):
+            return outputs
+        written: Arrays = module.postprocess(self.settings(), arrays, outputs, preprocessor, facts)
+        return written
 
     def decode(self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts) -> list[Prediction]:
         """Turn outputs into one prediction per row of `columns`."""

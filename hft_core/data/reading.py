@@ -62,10 +62,11 @@ def _sound(value: object) -> object:
 
 def sample_of(reader: Reader, rows: int = 1000) -> Columns:
     """Give the first rows of a source, to find its columns."""
+    refused: Refusal | None = None
     for item in reader.read():
         if not isinstance(item, Refusal):
             return {column: values[:rows] for column, values in item.columns.items()}
+        refused = refused or item
     source = getattr(reader, "path", reader.type_name())
-    raise DataError(
-        f"{source} has no readable row; is it UTF-8 text in the form that `type: {reader.type_name()}` reads?"
-    )
+    why = f" (record {refused.place}: {refused.detail})" if refused else ""
+    raise DataError(f"{source} has no readable row{why}; is it in the form that `type: {reader.type_name()}` reads?")

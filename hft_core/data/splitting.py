@@ -10,8 +10,9 @@ from hft_core.runtime.randomness import key_of
 
 
 def text_key(columns: Columns, roles: Roles, index: int) -> int:
-    """Hash a row's texts; texts that differ only in case or whitespace count as the same."""
-    return key_of(*(" ".join(str(columns[name][index] or "").casefold().split()) for name in roles.text))
+    """Hash what a row gives the model; texts that differ only in case or whitespace count as the same."""
+    texts = (" ".join(str(columns[name][index] or "").casefold().split()) for name in roles.text)
+    return key_of(*texts, *(str(columns[name][index]) for name in roles.inputs))
 
 
 def assign(batches: Iterable[Columns], roles: Roles, shares: Mapping[str, float], stratify: bool) -> list[str]:

@@ -82,6 +82,7 @@ def make_node(
 ) -> Node:
     """Make a node; `components` are those whose code it runs, `details` what a plan shows beside it."""
     modules, packages = _RUNS[kind]
+    every = [inner for component in components for inner in component.nested()]
     parts = {
         "kind": kind,
         "settings": dict(settings),
@@ -89,7 +90,7 @@ def make_node(
         "code": {module: _source(_ENGINE / module) for module in modules}
         | {
             f"{plugin.name} ({plugin.distribution})": _source(plugin.source)
-            for plugin in {id(p): p for p in map(registry.plugin_of, map(type, components))}.values()
+            for plugin in {id(p): p for p in map(registry.plugin_of, map(type, every))}.values()
             if plugin.source
         },
         "versions": {package: _version(package) for package in packages},

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hft_core.components import Component, Task
+from hft_core.components import Component, Model, Task
 from hft_core.data.prepare import shares_of
 from hft_core.pipeline.nodes import Node, make_node
 from hft_core.pipeline.steps.common import TaskPlace
@@ -32,7 +32,11 @@ class DataNodes:
     def __init__(self, recipe: Recipe, registry: Registry, start: Path | None):
         self.recipe = recipe
         self.start = start
-        self.model_settings = {"model": recipe.model.identity(), "start": digest_path(start) if start else None}
+        starts = [model.locate() for model in recipe.model.nested() if isinstance(model, Model)]
+        self.model_settings = {
+            "model": recipe.model.identity(),
+            "starts": [digest_path(path) if path else None for path in starts],
+        }
         self._node = partial(make_node, registry)
         self.splits = {name: self._splits(name, task) for name, task in recipe.all_tasks.items()}
         self.augments = {name: self._augment(name) for name in recipe.all_tasks if recipe.prepare.augment}

@@ -40,6 +40,10 @@ class Predicts(Protocol):
         """Run the model on one padded batch."""
         ...
 
+    def postprocess(self, arrays: Arrays, outputs: Arrays, preprocessor: Any, facts: Facts) -> Arrays:
+        """Turn into words what only the preprocessor can read, such as token ids."""
+        ...
+
     def decode(
         self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts
     ) -> list[dict[str, Any]]:
@@ -66,6 +70,13 @@ class RuntimeTask:
         outputs: dict[str, Any] = self.module.predict(self.settings, call, arrays, facts)
         return outputs
 
+    def postprocess(self, arrays: Arrays, outputs: Arrays, preprocessor: Any, facts: Facts) -> Arrays:
+        """Turn into words what only the preprocessor can read: the module's `postprocess`, or nothing."""
+        if not hasattr(self.module, "postprocess"):
+            return outputs
+        written: Arrays = self.module.postprocess(self.settings, arrays, outputs, preprocessor, facts)
+        return written
+
     def decode(
         self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts
     ) -> list[dict[str, Any]]:
@@ -81,7 +92,7 @@ class Outcome:
     arrays: Arrays
     """The task's encoding, one entry per row or window."""
     outputs: Arrays
-    """The model's outputs, in the order of `arrays`."""
+    """The model's outputs, in the order of `arrays`, postprocessed."""
     predictions: list[dict[str, Any]]
     """One per row, in the order of the rows."""
 
@@ -89,7 +100,7 @@ class Outcome:
 def predict(
     task: Predicts, columns: Columns, preprocessor: Pads, facts: Facts, call: Call, batch_size: int = 32
 ) -> Outcome:
-    """Encode, run in batches of similar length, and decode.
+    """Encode, run in batches of similar length, postprocess and decode.
 
     All rows are held in memory; pass `blocks` of a large table one by one.
     An output with one vector per row is an array [batch, …]. An output with one value per token has
@@ -114,7 +125,7 @@ def predict(
         batch = preprocessor.pad(take(arrays, order[start : start + batch_size]))
         batch.pop("row", None)  # which row an entry came from is the decoder's business
         parts.append(task.predict(call, batch, facts))
-    outputs = _in_entry_order(parts, order)
+    outputs = task.postprocess(arrays, _in_entry_order(parts, order), preprocessor, facts)
     predictions = task.decode(columns, arrays, outputs, facts)
     if len(predictions) != rows:
         raise PluginError(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hft_core.errors import DamagedError, PluginError
+from hft_core.runtime.cache import PAST, Cache, folded, names_past
 
 if TYPE_CHECKING:
     import onnxruntime  # type: ignore[import-untyped]  # ships no types
@@ -21,13 +22,33 @@ class OnnxCall:
     def __init__(self, graphs: Mapping[str, Path], threads: int | None = None, provider: str | None = None):
         """`graphs`: name to file. Raises DamagedError for a file that is no model, PluginError for the provider."""
         self._sessions = {name: open_session(file, threads, provider) for name, file in graphs.items()}
-        self._inputs = {name: [i.name for i in session.get_inputs()] for name, session in self._sessions.items()}
+        self._inputs = {name: session.get_inputs() for name, session in self._sessions.items()}
         self._outputs = {name: [o.name for o in session.get_outputs()] for name, session in self._sessions.items()}
 
-    def __call__(self, graph: str, /, **arrays: Any) -> dict[str, NDArray[Any]]:
-        """Run one graph; arrays that it doesn't take are ignored."""
-        feed = {name: np.ascontiguousarray(arrays[name]) for name in self._inputs[graph]}
-        return dict(zip(self._outputs[graph], self._sessions[graph].run(None, feed), strict=True))
+    def __call__(self, graph: str, /, cache: Cache | None = None, **arrays: Any) -> dict[str, Any]:
+        """Run one graph; arrays that it doesn't take are ignored.
+
+        A graph's cache comes as one output `cache`, and goes in as `cache`; None: nothing is past. Who gives
+        `past_key_values.*` by name instead gets `present.*` by name.
+        """
+        by_name = names_past(arrays)
+        if cache is not None:
+            arrays |= cache.inputs()
+        rows = len(next(iter(arrays.values())))
+        feed = {
+            entry.name: np.ascontiguousarray(arrays[entry.name])
+            if entry.name in arrays or not entry.name.startswith(PAST)
+            else _empty(entry, rows)
+            for entry in self._inputs[graph]
+        }
+        outputs = dict(zip(self._outputs[graph], self._sessions[graph].run(None, feed), strict=True))
+        return outputs if by_name else folded(outputs)
+
+
+def _empty(entry: Any, rows: int) -> NDArray[np.float32]:
+    """The past of a cache's input before anything has passed: its first symbolic axis is the batch, the other is 0."""
+    sizes = [rows, *(0 if isinstance(size, str) else size for size in entry.shape[1:])]
+    return np.zeros(sizes, np.float32)
 
 
 def open_session(file: Path, threads: int | None, provider: str | None) -> onnxruntime.InferenceSession:

@@ -16,6 +16,9 @@ from tokenizers import Tokenizer
 
 from hft_core.runtime.ragged import Arrays, Ragged
 
+_NOWHERE = (0, 0)
+"""The characters of a token that stands for none."""
+
 
 class TextPreprocessor:
     """Tokens of one text, or of a pair, for a transformer."""
@@ -62,19 +65,63 @@ class TextPreprocessor:
         """Give ragged `input_ids` int32 and, for pairs where the model wants it, `token_type_ids`."""
         batch = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
         encodings = self.tokenizer.encode_batch_fast(batch)
-        # A text of no tokens would be a row that attends to nothing, whose outputs depend on its batch or are NaN.
-        empty = [self.special.get("eos", self.special.get("unk", self.pad_id))]
-        arrays: Arrays = {"input_ids": Ragged.from_rows([encoding.ids or empty for encoding in encodings])}
+        arrays: Arrays = {"input_ids": Ragged.from_rows([encoding.ids or self._empty for encoding in encodings])}
         if pairs is not None and "token_type_ids" in self.inputs:
             arrays["token_type_ids"] = Ragged.from_rows([encoding.type_ids or [0] for encoding in encodings])
         return arrays
 
-    def windows(self, texts: Sequence[str]) -> Arrays:
-        """Like `encode` without cutting: a long text gives several entries; `row` int64 says whose each is."""
-        encodings = self.tokenizer.encode_batch_fast(list(texts))
-        pieces = [(row, part) for row, whole in enumerate(encodings) for part in (whole, *whole.overflowing)]
-        ids = Ragged.from_rows([part.ids for _, part in pieces])
-        return {"input_ids": ids, "row": np.array([row for row, _ in pieces], np.int64)}
+    def windows(self, texts: Sequence[str], overlap: int = 0, offsets: bool = False) -> Arrays:
+        """Like `encode` without cutting: a long text gives several entries; `row` int64 says whose each is.
+
+        Args:
+            overlap: tokens that neighbouring windows share, at most half of what a window holds.
+            offsets: give `offsets` too, ragged int32 [tokens, 2]: the characters of each token, (0, 0) for a special one.
+        """
+        before, after = self._frame()
+        size = self.max_length - len(before) - len(after)
+        shared = min(overlap, size // 2)
+        # What is cut off overflows: the parts together are the whole text.
+        encode = self.tokenizer.encode_batch if offsets else self.tokenizer.encode_batch_fast
+        entries, spans, rows = [], [], []
+        for row, encoding in enumerate(encode(list(texts), add_special_tokens=False)):
+            parts = (encoding, *encoding.overflowing)
+            ids = [id for part in parts for id in part.ids]
+            places = [span for part in parts for span in part.offsets] if offsets else []
+            if not (ids or before or after):
+                ids, places = self._empty, [_NOWHERE]
+            for begin in range(0, max(1, len(ids) - shared), size - shared):
+                own = slice(begin, begin + size)
+                entries.append([*before, *ids[own], *after])
+                spans += [*[_NOWHERE] * len(before), *places[own], *[_NOWHERE] * len(after)]
+                rows.append(row)
+        windows = Ragged.from_rows(entries)
+        arrays: Arrays = {"input_ids": windows, "row": np.array(rows, np.int64)}
+        if offsets:
+            arrays["offsets"] = Ragged(np.array(spans, np.int32).reshape(-1, 2), windows.offsets)
+        return arrays
+
+    def _frame(self) -> tuple[list[int], list[int]]:
+        """The special tokens that stand before and after those of a text."""
+        sample = self.tokenizer.encode("a")
+        own = [position for position, special in enumerate(sample.special_tokens_mask) if not special]
+        return (sample.ids[: own[0]], sample.ids[own[-1] + 1 :]) if own else (sample.ids, [])
+
+    @property
+    def _empty(self) -> list[int]:
+        """What a text of no tokens becomes: a row that attends to nothing has outputs that depend on its batch, or NaN."""
+        return [self.special.get("eos", self.special.get("unk", self.pad_id))]
+
+    def encode_end(self, texts: Sequence[str], length: int) -> Arrays:
+        """Like `encode`, but of a longer text the last `length` tokens, leading special tokens included."""
+        self.tokenizer.enable_truncation(length, direction="left")
+        try:
+            return self.encode(texts)
+        finally:
+            self.tokenizer.enable_truncation(self.max_length)
+
+    def decode(self, tokens: Ragged) -> list[str]:
+        """Turn token ids back into texts, one per entry, without special tokens."""
+        return self.tokenizer.decode_batch([tokens[row].tolist() for row in range(len(tokens))])
 
     def pad(self, arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """Give int64 `input_ids`, `attention_mask` and, where the model wants it, `token_type_ids` [rows, longest].

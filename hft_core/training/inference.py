@@ -9,21 +9,29 @@ import torch
 
 from hft_core.components import Call, Columns, Facts, Preprocessor, Task
 from hft_core.components.net import Net
+from hft_core.runtime.cache import Cache, folded, names_past
 from hft_core.runtime.driver import Outcome, predict
 from hft_core.runtime.ragged import Arrays, Ragged, take
 
 
 def torch_call(net: Net, head: str) -> Call:
-    """Give the `call` that runs the net in fp32; it has one graph, whatever its name. Leaves the net's mode alone."""
+    """Give the `call` that runs the net's graphs in fp32; a cache stays on the net's device. Leaves its mode alone."""
     device = next(net.parameters()).device
 
-    def call(graph: str, **arrays: Any) -> dict[str, Any]:
+    def call(graph: str, /, cache: Cache | None = None, **arrays: Any) -> dict[str, Any]:
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in arrays.items()}
+        past = {} if cache is None else cache.inputs()
         with torch.inference_mode():
-            outputs = net(head, **tensors)
-        return {name: output.float().cpu().numpy() for name, output in outputs.items()}
+            outputs = net.run(head, graph, **tensors, **past)
+        found = outputs if names_past(arrays) else folded(outputs)
+        return {name: output if isinstance(output, Cache) else _numpy(output) for name, output in found.items()}
 
     return call
+
+
+def _numpy(output: torch.Tensor) -> np.ndarray[Any, Any]:
+    """Floats in fp32, whatever they were computed in."""
+    return (output.float() if output.is_floating_point() else output).cpu().numpy()
 
 
 def infer(

@@ -6,40 +6,60 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 DISTRIBUTIONS = Path(__file__).parent / "distributions"
 
 
+class Crash(BaseException):
+    """Ends a run where a killed process would have ended."""
+
+
 @pytest.fixture(scope="session")
-def distribution(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Give ``distribution(name) -> folder``: where pip has installed that distribution.
+def _installed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Installs each distribution once, into a folder of its own."""
 
-    It is on this process's path from then on, to the end of the session, so its entry points are found; processes
-    get it through PYTHONPATH (see `python_path`).
-    """
-    installed: dict[str, Path] = {}
-
+    @cache
     def install(name: str) -> Path:
-        if name not in installed:
-            source = tmp_path_factory.mktemp("source") / name
-            shutil.copytree(DISTRIBUTIONS / name, source, ignore=shutil.ignore_patterns("__pycache__"))
-            target = tmp_path_factory.mktemp("site")
-            offline = ("--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check")
-            command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(target), str(source)]
-            done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
-            assert done.returncode == 0, done.stderr
-            sys.path.append(str(target))
-            installed[name] = target
-        return installed[name]
+        source = tmp_path_factory.mktemp("source") / name
+        shutil.copytree(DISTRIBUTIONS / name, source, ignore=shutil.ignore_patterns("__pycache__"))
+        target = tmp_path_factory.mktemp("site")
+        offline = ("--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check")
+        command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(target), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+        assert done.returncode == 0, done.stderr
+        return target
 
     return install
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def distribution(_installed: Callable[[str], Path]) -> Iterator[Callable[[str], Path]]:
+    """Give ``distribution(name) -> folder``: where pip has installed that distribution.
+
+    To the end of the test file it is on this process's path, so its entry points are found; for other processes the
+    folder goes into PYTHONPATH (see `python_path`).
+    """
+
+    def add(name: str) -> Path:
+        folder = _installed(name)
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+            added.append(str(folder))
+        return folder
+
+    added: list[str] = []
+    yield add
+    for folder in added:
+        sys.path.remove(folder)
+
+
+@pytest.fixture(scope="module")
 def python_path(distribution: Callable[[str], Path]) -> Callable[..., str]:
     """Give ``python_path(*names)``: PYTHONPATH for processes that need these distributions."""
 
@@ -47,3 +67,25 @@ def python_path(distribution: Callable[[str], Path]) -> Callable[..., str]:
         return os.pathsep.join(str(distribution(name)) for name in names)
 
     return joined
+
+
+@pytest.fixture
+def crash_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
+    """Give ``crash_at(step, work)``: does `work`, which ends without any clean-up once it has kept the given step."""
+
+    def crash(wanted: int, work: Callable[[], object]) -> None:
+        from hft_core.training import checkpoint
+
+        save = checkpoint.save
+
+        def saved(folder: Path, step: int, *rest: Any) -> None:
+            save(folder, step, *rest)
+            if step == wanted:
+                raise Crash
+
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint, "save", saved)
+            with pytest.raises(Crash):
+                work()
+
+    return crash

@@ -7,6 +7,7 @@ update of each shape to ``FOLDER/SHAPE/update.safetensors``. `prepare` has made 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ from hft_plugins.optimizers.schedules import Constant
 from hft_plugins.optimizers.torch_optimizers import SGD
 from hft_plugins.text_classification.objective import Classification
 from hft_plugins.text_classification.task import TextClassification
+from hft_plugins.token_classification.objective import Tagging
+from hft_plugins.token_classification.task import TokenClassification
 from hft_plugins.transformers import tokenizer
 from hft_plugins.transformers.causal_lm import CausalLM
 from hft_plugins.transformers.masked_lm import MaskedLM
@@ -77,7 +80,18 @@ def classification() -> Part:
     columns: Columns = {"text": texts(BATCH, 1)}
     columns["label"] = ["pos" if "good" in text else "neg" for text in columns["text"]]
     objective = Classification(type="classification", data="train", task="main")
-    return Part(objective, columns, task.roles(), task, {"labels": ["neg", "pos"], "counts": [8, 8]})
+    return Part(objective, columns, task.roles(), task, task.learn([columns]))
+
+
+def tagging() -> Part:
+    task = TokenClassification(type="token-classification")
+    columns: Columns = {"text": texts(BATCH, 9)}
+    columns["entities"] = [
+        [{"start": at.start(), "end": at.end(), "type": "thing"} for at in re.finditer("film|book|菜", text)]
+        for text in columns["text"]
+    ]
+    objective = Tagging(type="tagging", data="train", task="main")
+    return Part(objective, columns, task.roles(), task, task.learn([columns]))
 
 
 def masked_lm(**settings: Any) -> Part:
@@ -99,23 +113,28 @@ def seq2seq() -> Part:
     return Part(Seq2Seq(type="seq2seq", data="train", task="main"), columns, task.roles(), task)
 
 
-def contrastive() -> Part:
-    from hft_contrastive.objective import Contrastive
+def contrastive(plain: bool = False) -> Part:
+    from hft_contrastive.objective import Contrastive, ContrastivePlain
     from hft_contrastive.task import TextPairs
 
     task = TextPairs(type="text-pairs")
     columns: Columns = {"anchor": texts(BATCH, 6), "positive": texts(BATCH, 7)}
-    return Part(Contrastive(type="contrastive", data="train", task="main"), columns, task.roles(), task)
+    made: Objective = Contrastive(type="contrastive", data="train", task="main")
+    if plain:
+        made = ContrastivePlain(type="contrastive-plain", data="train", task="main")
+    return Part(made, columns, task.roles(), task)
 
 
 SHAPES: dict[str, Callable[[], Shape]] = {
     "bert-classification": lambda: Shape("bert", [classification()]),
     "bert-masked-lm": lambda: Shape("bert", [masked_lm()]),
+    "bert-tagging": lambda: Shape("bert", [tagging()]),
     "gpt-classification": lambda: Shape("gpt", [classification()]),
     "gpt-causal-lm": lambda: Shape("gpt", [causal_lm()]),
     "t5-seq2seq": lambda: Shape("t5", [seq2seq()]),
     "bert-joint": lambda: Shape("bert", [classification(), masked_lm(weight=0.5)]),
     "bert-contrastive": lambda: Shape("bert", [contrastive()]),
+    "bert-contrastive-plain": lambda: Shape("bert", [contrastive(plain=True)]),
     "bert-contrastive-joint": lambda: Shape("bert", [contrastive(), masked_lm(weight=0.5)]),
 }
 

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ SCRIPT = Path(__file__).with_name("one_step.py")
 SHAPES = [
     "bert-classification",
     "bert-masked-lm",
+    "bert-tagging",
     "gpt-classification",
     "gpt-causal-lm",
     "t5-seq2seq",
@@ -134,3 +135,48 @@ def test_processes_change_nothing(
     by_two_processes: dict[str, Update], whole: Callable[[str], Update], name: str
 ) -> None:
     assert_same(by_two_processes[name], whole(name))
+
+
+def test_cached_gradients_are_those_of_graphs_that_are_kept(
+    one_step: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With dropout: each piece's second pass draws what its first one drew."""
+    one_step.prepare("bert-contrastive", tmp_path, dropout=0.2)
+    made = one_step.job("bert-contrastive", tmp_path, 4)
+    objective = made.streams[0].objective
+    vectors = type(objective).vectors
+    passes: list[tuple[torch.Tensor, Any]] = []
+
+    def recorded(self: Any, net: Any, batch: Any) -> Any:
+        if torch.is_grad_enabled():
+            passes.append((torch.get_rng_state(), batch))
+        return vectors(self, net, batch)
+
+    monkeypatch.setattr(type(objective), "vectors", recorded)
+    found = one_step.update(made)
+    pieces = passes[-4:]  # before them was the trial of the first and the longest batch
+    assert [len(batch["input_ids"]) for _, batch in pieces] == [8, 8, 8, 8]  # four pairs each
+
+    def kept(states: list[torch.Tensor]) -> Update:
+        """The update of plain torch: one graph over all pieces."""
+        net = made.model.build(made.start, made.preprocessor, made.heads).train()
+        parts = []
+        for state, (_, batch) in zip(states, pieces, strict=True):
+            torch.set_rng_state(state)
+            parts.append(vectors(objective, partial(net, "main"), batch))
+        whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        (objective.couple(whole).sum / one_step.BATCH).backward()
+        return {
+            name: torch.zeros_like(weight) if weight.grad is None else -one_step.RATE * weight.grad
+            for name, weight in net.named_parameters()
+        }
+
+    assert_same(found, kept([state for state, _ in pieces]))
+    with pytest.raises(AssertionError):  # other draws give another update, so the comparison can tell
+        assert_same(found, kept([pieces[0][0]] * 4))
+
+
+def test_a_loss_over_vectors_is_the_plain_loss(
+    whole: Callable[[str], Update],
+) -> None:
+    assert_same(whole("bert-contrastive-plain"), whole("bert-contrastive"))

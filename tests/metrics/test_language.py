@@ -29,5 +29,5 @@ def test_no_token_is_an_error():
 
 def test_the_plugin_offers_each_type_once():
     names = [metric.type_name() for metric in register_metrics()]
-    assert names == ["accuracy", "precision", "recall", "f1", "confusion", "perplexity"]
+    assert names == ["accuracy", "precision", "recall", "f1", "confusion", "perplexity", "entity-f1"]
     assert not Perplexity.greater_is_better

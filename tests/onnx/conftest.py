@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from hft_core import Finished, Graph, Model, Net
 from hft_core.runtime.text import TextPreprocessor
+from hft_core.training.inference import torch_call
 from hft_plugins.cleaners.unicode import UnicodeCleaner
 from hft_plugins.metrics.classification import Accuracy
 from hft_plugins.text_classification.task import TextClassification
@@ -151,6 +152,7 @@ def toy(tmp_path: Path) -> Toy:
             cleaners=[UnicodeCleaner(type="unicode", form="NFKC")],
             validation=columns,
             metrics=[Accuracy(type="accuracy")],
+            call=torch_call(net, "main"),
             folder=tmp_path / "model",
             card={"accuracy": 0.5},
         ),

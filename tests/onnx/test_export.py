@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from hft_core import DataError, Finished, PluginError
 from hft_core.runtime import load
+from hft_core.training.inference import torch_call
 from hft_plugins.metrics.classification import Accuracy
 from hft_plugins.onnx.card import model_card
 from hft_plugins.onnx.decisions import sampled
@@ -112,7 +113,7 @@ def test_models_of_transformers(family: str, tmp_path: Path) -> None:
     net = model.build(None, preprocessor, {"main": task.head(facts)})
     run = Finished(
         name="tiny", head="main", task=task, facts=facts, model=model, preprocessor=preprocessor, cleaners=[],
-        validation=columns, metrics=[Accuracy(type="accuracy")], folder=tmp_path,
+        validation=columns, metrics=[Accuracy(type="accuracy")], folder=tmp_path, call=torch_call(net, "main"),
     )  # fmt: skip
     folder = tmp_path / "bundle"
     folder.mkdir()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hft_core import Finished
+from hft_core.training.inference import torch_call
 from hft_plugins.metrics.classification import Accuracy
 from hft_plugins.onnx.exporter import Onnx
 from hft_plugins.text_classification.task import TextClassification
@@ -42,7 +43,7 @@ def test_a_first_prediction_is_cheap(tmp_path: Path) -> None:
     net = model.build(start, preprocessor, {"main": task.head(facts)})
     run = Finished(
         name="minilm", head="main", task=task, facts=facts, model=model, preprocessor=preprocessor, cleaners=[],
-        validation=columns, metrics=[Accuracy(type="accuracy")], folder=start,
+        validation=columns, metrics=[Accuracy(type="accuracy")], folder=start, call=torch_call(net, "main"),
     )  # fmt: skip
     folder = tmp_path / "bundle"
     folder.mkdir()

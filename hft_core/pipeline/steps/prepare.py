@@ -92,7 +92,7 @@ def augment_step(
 
 def preprocessor_step(model: Model, start: Path | None, out: Path, inputs: Folders, process: Process) -> None:
     """Load the model's preprocessor, or train it on the cleaned texts of the inputs."""
-    preprocessor = model.preprocessor(start, _texts(inputs))
+    preprocessor = model.preprocessor(start, _Texts(inputs))
     preprocessor.save(out)
     write_json(out / "preprocessor.json", {"module": preprocessor.module, "settings": preprocessor.settings()})
     if model.learns_preprocessor():
@@ -100,14 +100,19 @@ def preprocessor_step(model: Model, start: Path | None, out: Path, inputs: Folde
         process.say("trained a preprocessor" + (f" with {size} tokens" if size else ""))
 
 
-def _texts(inputs: Folders) -> Iterator[str]:
-    """All texts of training splits and of unlabelled sources."""
-    for folder in inputs.values():
-        prepared = Prepared.load(folder)
-        for split in ("train", TEXT):
-            for columns in read_table(prepared.file(split)):
-                for name in prepared.roles.text:
-                    yield from columns[name]
+class _Texts:
+    """All texts of training splits and of unlabelled sources, as often as they are asked for."""
+
+    def __init__(self, inputs: Folders):
+        self._inputs = inputs
+
+    def __iter__(self) -> Iterator[str]:
+        for folder in self._inputs.values():
+            prepared = Prepared.load(folder)
+            for split in ("train", TEXT):
+                for columns in read_table(prepared.file(split)):
+                    for name in prepared.roles.text:
+                        yield from columns[name]
 
 
 def encode_step(

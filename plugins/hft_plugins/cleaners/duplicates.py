@@ -43,7 +43,7 @@ class ExactDuplicates(RowFilter):
 
     def _keys(self, batch: Columns, roles: Roles) -> list[tuple[bytes, bytes]]:
         """Give the hashes of text and target of each row."""
-        texts = zip(*(batch[name] for name in roles.text), strict=True)
+        texts = zip(*(batch[name] for name in (*roles.text, *roles.inputs)), strict=True)
         targets = [batch[name] for name in roles.target if name in batch]  # unlabelled text has none
         count = len(batch[roles.text[0]])
         return [

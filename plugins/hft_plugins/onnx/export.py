@@ -40,7 +40,6 @@ from hft_plugins.onnx.gates import Gate, enforce
 from hft_plugins.onnx.golden import chosen, plain
 from hft_plugins.onnx.numbers import numbers_gates
 from hft_plugins.onnx.quantize import quantize
-from hft_plugins.onnx.reference import TorchCall
 from hft_plugins.onnx.structure import structure_gates
 from hft_plugins.onnx.trace import data_file, trace
 
@@ -52,7 +51,6 @@ def export(
     net = net.cpu().float().eval()
     # A model may change a net to trace it (another attention); the reference stays as it was trained.
     graphs = run.model.graphs(copy.deepcopy(net), run.head)
-    reference = TorchCall(net, run.head, graphs)
     gates: list[Gate] = []
     onnx_folder = folder / "onnx"
     onnx_folder.mkdir()
@@ -65,7 +63,7 @@ def export(
     calls: dict[str, OnnxCall] = {"fp32": OnnxCall(fp32)}
     for graph in graphs:
         log(f"comparing {graph.name} with torch at many shapes")
-        enforce(gates, _numbers(graph, run, reference, calls["fp32"]))
+        enforce(gates, _numbers(graph, run, calls["fp32"]))
 
     rows = sampled(run.validation)
     if not next(iter(rows.values()), []):
@@ -74,7 +72,7 @@ def export(
         )
     count = len(next(iter(rows.values())))
     log(f"comparing decisions on {count} validation rows")
-    wanted = answers(run, rows, reference)
+    wanted = answers(run, rows, run.call)
     enforce(gates, decision_gates(run, rows, "fp32", wanted, answers(run, rows, calls["fp32"])))
     files = {"fp32": fp32}
     refused: list[str] = []
@@ -134,10 +132,10 @@ def export(
     )
 
 
-def _numbers(graph: Graph, run: Finished, reference: Call, exported: Call) -> list[Gate]:
+def _numbers(graph: Graph, run: Finished, exported: Call) -> list[Gate]:
     vocabulary = getattr(run.preprocessor, "vocabulary", 1)  # a preprocessor without one has no ids
     longest = getattr(run.preprocessor, "max_length", None)
-    return numbers_gates(graph, partial(reference, graph.name), partial(exported, graph.name), vocabulary, longest)
+    return numbers_gates(graph, partial(run.call, graph.name), partial(exported, graph.name), vocabulary, longest)
 
 
 def _variant_gates(run: Finished, rows: Columns, precision: str, wanted: list[Prediction], call: Call) -> list[Gate]:

@@ -7,13 +7,14 @@ the middle are where they fail. The maximum is the longest input that a user can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hft_core import DamagedError, Graph
+from hft_core import Graph
+from hft_core.runtime.cache import PRESENT
 from hft_core.runtime.randomness import generator
 from hft_plugins.onnx.gates import Gate
 
@@ -22,6 +23,8 @@ BOUND = 1e-4
 _PAIRED = 512
 """Longest sequence that is compared in two rows; attention's memory grows with its square, so longer ones go alone."""
 PADDINGS = ("right", "left", "hole")
+PASTS = (0, 1, 7)
+"""Tokens in a cache."""
 Run = Callable[..., dict[str, NDArray[Any]]]
 
 
@@ -34,15 +37,16 @@ def numbers_gates(graph: Graph, reference: Run, exported: Run, vocabulary: int, 
         vocabulary: ids are drawn below it; each is used once before any is used twice.
         longest: tokens of the longest input that the preprocessor gives; None: as many as the graph takes.
     """
-    worst: dict[str, tuple[float, str]] = dict.fromkeys(graph.outputs, (0.0, "none"))
+    worst: dict[str, tuple[float, str]] = {}
     cases = 0
     for case, inputs in _cases(graph, vocabulary, longest):
         cases += 1
         wanted, found = reference(**inputs), exported(**inputs)
         for name, axes in graph.outputs.items():
-            difference = _difference(wanted[name], found[name], inputs, per_token=list(axes[1:2]) == ["sequence"])
-            if difference > worst[name][0] or np.isnan(difference):
-                worst[name] = (difference, case)
+            difference = _difference(wanted[name], found[name], inputs, axes)
+            kind = "cache" if name.startswith(PRESENT) else name  # it has two outputs for each layer
+            if kind not in worst or not difference <= worst[kind][0]:  # NaN is worse than any
+                worst[kind] = (difference, case)
     return [
         Gate(
             f"numbers: {name}",
@@ -55,19 +59,34 @@ def numbers_gates(graph: Graph, reference: Run, exported: Run, vocabulary: int, 
 
 
 def _cases(graph: Graph, vocabulary: int, longest: int | None) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
-    """Shapes × paddings."""
-    maximum = min((value for value in (longest, graph.maximum.get("sequence")) if value), default=_PAIRED)
+    """Shapes × paddings; where the graph has a cache, the tokens that are past change from case to case."""
+    axes = {axis for sizes in graph.inputs.values() for axis in sizes if isinstance(axis, str)}
+    limits = (longest, graph.maximum.get("sequence"), graph.maximum.get("total"))
+    maximum = min((limit for limit in limits if limit), default=_PAIRED) if "sequence" in axes else 1
     lengths = [(1, 1), (2, 2), (1, 7), (3, 7), (1, 16), (5, 33), (4, 64), (2, min(maximum // 2, _PAIRED))]
     lengths += [(1, maximum), (2, min(maximum, _PAIRED))]
     shapes = sorted({(rows, min(max(length, 1), maximum)) for rows, length in lengths})
     ids = _Ids(vocabulary)
-    for rows, length in shapes:
-        for padding in PADDINGS:
-            mask = _mask(rows, length, padding)
-            yield (
-                f"{rows}×{length}, {padding} padding",
-                {name: _input(name, axes, graph, mask, ids) for name, axes in graph.inputs.items()},
-            )
+    for turn, (rows, length) in enumerate(shapes):
+        for shift, padding in enumerate(PADDINGS if "attention_mask" in graph.inputs else PADDINGS[:1]):
+            past = min(PASTS[(turn + shift) % len(PASTS)], maximum - 1) if "past" in axes else 0
+            new = min(length, maximum - past)
+            sizes = {"batch": rows, "sequence": new, "past": past, "total": past + new}
+            for axis in sorted(axes - sizes.keys()):
+                sizes[axis] = _size(axis, graph, least=length == 1, greatest=length == maximum)
+            case = f"{rows}×{new}, {padding} padding" + (f", {past} past" if "past" in axes else "")
+            yield case, {name: _input(name, graph, sizes, padding, ids) for name in graph.inputs}
+
+
+def _size(axis: str, graph: Graph, least: bool, greatest: bool) -> int:
+    """A size of an axis that only the model knows: 1, its maximum, or otherwise the example's."""
+    found = [
+        graph.example[name].shape[place]
+        for name, axes in graph.inputs.items()
+        for place, one in enumerate(axes)
+        if one == axis
+    ]
+    return 1 if least else graph.maximum.get(axis, found[0]) if greatest else found[0]
 
 
 def _mask(rows: int, length: int, padding: str) -> NDArray[np.int64]:
@@ -98,17 +117,14 @@ class _Ids:
         return self._order[positions % len(self._order)].reshape(shape).astype(np.int64)
 
 
-def _input(name: str, axes: Any, graph: Graph, mask: NDArray[np.int64], ids: _Ids) -> NDArray[Any]:
+def _input(name: str, graph: Graph, sizes: Mapping[str, int], padding: str, ids: _Ids) -> NDArray[Any]:
     """An array for one input: ids and mask as such, others in the kind and range of the example."""
     example = graph.example[name]
-    sizes = {"batch": mask.shape[0], "sequence": mask.shape[1]}
-    if unknown := [axis for axis in axes if isinstance(axis, str) and axis not in sizes]:
-        raise DamagedError(f"onnx export: the numbers gate has no size for the axes {unknown} of input {name!r}")
-    shape = tuple(sizes[axis] if isinstance(axis, str) else axis for axis in axes)
+    shape = tuple(sizes[axis] if isinstance(axis, str) else axis for axis in graph.inputs[name])
     if name == "input_ids":
         return ids.take(shape)
     if name == "attention_mask":
-        return mask.astype(example.dtype)
+        return _mask(shape[0], shape[1], padding).astype(example.dtype)
     random = generator("onnx", name, *shape)
     if np.issubdtype(example.dtype, np.floating):
         return random.standard_normal(shape).astype(example.dtype)
@@ -116,14 +132,16 @@ def _input(name: str, axes: Any, graph: Graph, mask: NDArray[np.int64], ids: _Id
 
 
 def _difference(
-    wanted: NDArray[Any], found: NDArray[Any], inputs: Mapping[str, NDArray[Any]], per_token: bool
+    wanted: NDArray[Any], found: NDArray[Any], inputs: Mapping[str, NDArray[Any]], axes: Sequence[str | int]
 ) -> float:
-    """Largest difference over scale; at padded positions of a value per token anything may stand."""
+    """Largest difference over scale; where a token is masked, its values may be anything."""
     if wanted.shape != found.shape:
         return float("inf")
-    if per_token and "attention_mask" in inputs:
-        kept = inputs["attention_mask"].astype(bool)
-        wanted, found = wanted[kept], found[kept]
+    place = next((place for place, axis in enumerate(axes) if axis in ("sequence", "total")), 0)
+    if place and "attention_mask" in inputs:
+        # Of past and new tokens, an output per new token has the last ones.
+        kept = inputs["attention_mask"][:, -wanted.shape[place] :].astype(bool)
+        wanted, found = np.moveaxis(wanted, place, 1)[kept], np.moveaxis(found, place, 1)[kept]
     if not np.isfinite(wanted).all() or not np.isfinite(found).all():
         return float("nan")
     scale = max(1.0, float(np.abs(wanted).max(initial=0)))

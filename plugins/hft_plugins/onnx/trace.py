@@ -48,10 +48,12 @@ def trace(graph: Graph, file: Path, opset: int) -> None:
             verbose=False,
         )
         assert program is not None  # it is None with dynamo=False only
+        _free_names(program.model.graph, {*graph.inputs, *graph.outputs})
         program.save(str(file), external_data=True)
     written = file.with_name(f"{file.name}.data")
     model = onnx.load(str(file), load_external_data=False)
     _strip(model.graph)
+    _name_axes(model.graph, graph)
     del model.metadata_props[:]
     for tensor in model.graph.initializer:
         for entry in tensor.external_data:
@@ -91,6 +93,24 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def _free_names(graph: Any, names: set[str]) -> None:
+    """Rename inner values that torch called by the name of an input or output, such as `embedding`."""
+    outer = {id(value) for value in (*graph.inputs, *graph.outputs)}
+    for node in graph.all_nodes():
+        for value in node.outputs:
+            if value.name in names and id(value) not in outer:
+                value.name = f"{value.name}.inner"
+
+
+def _name_axes(written: onnx.GraphProto, graph: Graph) -> None:
+    """Name an output's axis that is computed of others, such as `past + sequence`, as the graph does."""
+    own = {axis for sizes in graph.inputs.values() for axis in sizes}
+    for value in written.output:
+        for dim, axis in zip(value.type.tensor_type.shape.dim, graph.outputs.get(value.name, ()), strict=False):
+            if dim.dim_param and dim.dim_param not in own and isinstance(axis, str):
+                dim.dim_param = axis
 
 
 def _strip(graph: onnx.GraphProto) -> None:

@@ -1,1 +1,1 @@
-"""The built-in readers: csv, jsonl and text files."""
+"""The built-in readers: csv, jsonl, text and CoNLL files."""

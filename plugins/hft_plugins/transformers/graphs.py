@@ -6,45 +6,101 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from hft_core import Graph
+from hft_core import Graph, PluginError
+from hft_core.runtime.cache import PAST, PRESENT
+from hft_plugins.transformers.net import TransformersNet, is_stock
 from hft_plugins.transformers.tokenizer import positions
 
+Axes = dict[str, tuple[str | int, ...]]
 
-class _Flat(torch.nn.Module):
+
+class _View(torch.nn.Module):
     """Takes its inputs by position, gives a tuple: what tracing wants."""
 
-    def __init__(self, head: torch.nn.Module, inputs: list[str]):
+    def __init__(self, net: TransformersNet, head: str, inputs: list[str], outputs: list[str]):
         super().__init__()
-        self.head = head
-        self.inputs = inputs
+        self.net, self.head = net, head
+        self.inputs, self.outputs = inputs, outputs
 
-    def forward(self, *arrays: torch.Tensor) -> tuple[torch.Tensor]:
-        return (self.head(**dict(zip(self.inputs, arrays, strict=True)), return_dict=True).logits,)
+    def forward(self, *arrays: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        found = self.net.run(self.head, "model", **dict(zip(self.inputs, arrays, strict=True)))
+        return tuple(found[name] for name in self.outputs)
 
 
-def flat_graph(net: Any, name: str) -> Graph:
-    """Give the graph `model` of one head: input_ids, attention_mask (and token_type_ids) to logits."""
-    head = net.heads[name]
+def graph(net: TransformersNet, head: str) -> Graph:
+    """Give the graph `model` of one head. Raises PluginError for a task's own head that does not name its outputs.
+
+    input_ids and attention_mask (and token_type_ids) to the head's outputs; where the head predicts next tokens, with
+    the cache that `Graph` describes.
+    """
+    module: Any = net.heads[head]
+    backbone: Any = net.backbone
     # Eager attention is written out as plain matrix products, which ONNX Runtime can fuse.
-    head.set_attn_implementation("eager")
-    config = head.config
-    inputs = ["input_ids", "attention_mask"]
-    if getattr(config, "type_vocab_size", 0) > 1:
-        inputs.append("token_type_ids")
-    if hasattr(config, "use_cache"):
-        config.use_cache = False
-    longest = positions(config.to_dict())
+    (module if is_stock(module) else backbone).set_attn_implementation("eager")
+    longest = positions(backbone.config.to_dict())
+    inputs: Axes = dict.fromkeys(_inputs(backbone.config), ("batch", "sequence"))
+    outputs = _outputs(module, head)
+    example = {name: array for name, array in _example(backbone.config).items() if name in inputs}
+    if net.has_cache(head):
+        cache = _cache(net, head, example)
+        inputs |= {"attention_mask": ("batch", "total")} | {
+            f"{PAST}{name}": _axes(a, "past") for name, a in cache.items()
+        }
+        outputs |= {f"{PRESENT}{name}": _axes(array, "total") for name, array in cache.items()}
+        example |= {f"{PAST}{name}": array for name, array in cache.items()}
+        seen = np.ones((2, _PAST), np.int64)
+        seen[1, 0] = 0
+        example["attention_mask"] = np.concatenate([seen, example["attention_mask"]], axis=1)
+    limits = {} if longest is None else {"total" if net.has_cache(head) else "sequence": longest}
+    return Graph("model", _View(net, head, list(inputs), list(outputs)), inputs, outputs, example, limits)
+
+
+_PAST = 3
+"""Tokens in the example's cache; as all its sizes, one that no other axis has and no tracer takes for special."""
+
+
+def _inputs(config: Any) -> list[str]:
+    return ["input_ids", "attention_mask"] + ["token_type_ids"] * (getattr(config, "type_vocab_size", 0) > 1)
+
+
+def _outputs(module: Any, head: str) -> Axes:
+    """Names and axes of a head's outputs without its cache."""
+    if not is_stock(module):
+        named = getattr(module, "outputs", None)
+        if not isinstance(named, dict) or not named:
+            raise PluginError(
+                f"onnx export: the head {head!r} is a {type(module).__name__}, which does not say what it gives; its "
+                'class has to have `outputs`, a dict of each output\'s axes, such as {"logits": ("batch", 2)}'
+            )
+        return {name: tuple(axes) for name, axes in named.items()}
+    name = type(module).__name__
+    if name.endswith("ForSequenceClassification"):
+        return {"logits": ("batch", module.config.num_labels)}
+    if name.endswith("ForTokenClassification"):
+        return {"logits": ("batch", "sequence", module.config.num_labels)}
+    return {"logits": ("batch", "sequence", module.config.vocab_size)}
+
+
+def _example(config: Any) -> dict[str, NDArray[Any]]:
+    """Two rows of 8 tokens, one of them padded."""
     ids = (np.arange(16, dtype=np.int64).reshape(2, 8) + 5) % config.vocab_size
     mask = np.ones((2, 8), np.int64)
     mask[1, 6:] = 0
     ids[1, 6:] = config.pad_token_id or 0
-    example = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-    return Graph(
-        name="model",
-        module=_Flat(head, inputs),
-        inputs=dict.fromkeys(inputs, ("batch", "sequence")),
-        outputs={"logits": ("batch", config.num_labels)},
-        example={name: example[name] for name in inputs},
-        maximum={} if longest is None else {"sequence": longest},
-    )
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+
+
+def _cache(net: TransformersNet, head: str, example: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The cache of the example's first tokens, by layer and kind."""
+    tensors = {name: torch.from_numpy(array[:, :_PAST]) for name, array in example.items()}
+    with torch.no_grad():
+        found = net.run(head, "model", **tensors)
+    return {name.removeprefix(PRESENT): a.numpy() for name, a in found.items() if name.startswith(PRESENT)}
+
+
+def _axes(array: NDArray[Any], length: str) -> tuple[str | int, ...]:
+    """Axes of a cache's array [batch, heads, length, width]."""
+    _, heads, _, width = array.shape
+    return ("batch", heads, length, width)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from hft_core import Arrays, Columns, HeadSpec, Loss, Objective, PluginError, RowRandom, Stream
-from hft_plugins.transformers.lm import lm_loss, windows
+from hft_plugins.transformers.lm import lm_loss, text_encoder, windows
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ class MaskedLM(Objective):
         maskable = (batch["attention_mask"] == 1) & ~np.isin(ids, list(special.values()))
         chosen = maskable & (random.uniform(width) < self.rate)
         fate = random.uniform(width, purpose=1)
-        replacement = (random.uniform(width, purpose=2) * stream.preprocessor.vocabulary).astype(np.int64)
+        replacement = (random.uniform(width, purpose=2) * text_encoder(stream.preprocessor).vocabulary).astype(np.int64)
         hidden = np.where(fate < self.mask, special["mask"], np.where(fate < self.mask + self.random, replacement, ids))
         batch["positions"] = np.flatnonzero(chosen)
         batch["targets"] = ids.reshape(-1)[batch["positions"]]

@@ -106,7 +106,7 @@ class TransformersModel(Model):
 
     def build(self, start: Path | None, preprocessor: Preprocessor, heads: Mapping[str, HeadSpec]) -> TransformersNet:
         """Build the net from `start`, or a fresh one of the named size. Raises PluginError for a head that does not fit."""
-        if unfit := sorted({spec.name for spec in heads.values()} - self.heads):
+        if unfit := sorted({spec.name for spec in heads.values() if spec.factory is None} - self.heads):
             raise PluginError(
                 f"model: {self.type_name()} has the heads {', '.join(sorted(self.heads))}, found {unfit[0]!r}. The "
                 "objective masked-lm fits the model `bert`, whose tokens see both sides; causal-lm fits `gpt`, whose "
@@ -121,10 +121,10 @@ class TransformersModel(Model):
         return net.from_scratch(self.family, self.source.scratch, preprocessor, heads)
 
     def graphs(self, net: Any, head: str) -> list[Graph]:
-        """One graph: token ids to the head's outputs."""
-        from hft_plugins.transformers.graphs import flat_graph
+        """One graph: token ids to the head's outputs, and for next tokens with a cache."""
+        from hft_plugins.transformers.graphs import graph
 
-        return [flat_graph(net, head)]
+        return [graph(net, head)]
 
 
 class Bert(TransformersModel):

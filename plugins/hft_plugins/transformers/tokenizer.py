@@ -14,6 +14,8 @@ from hft_core.runtime.text import TextPreprocessor
 
 _BERT_SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 _GPT_SPECIAL = {"pad": "<|pad|>", "eos": "<|endoftext|>"}
+_INNER = "##"
+"""What WordPiece puts before a piece that continues a word."""
 _ROLES = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
 SCRATCH_POSITIONS = 512
 """Longest sequence of a freshly initialised model."""
@@ -59,35 +61,66 @@ def from_file(path: Path) -> Tokenizer:
 
 
 def train(kind: str, size: int, texts: Iterable[str]) -> Tokenizer:
-    """Train a WordPiece (Devlin et al. 2019) or byte-level BPE (Radford et al. 2019) tokenizer of at most `size` tokens."""
-    trainer: trainers.Trainer
-    if kind == "wordpiece":
-        special = list(_BERT_SPECIAL.values())
-        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        tokenizer.decoder = decoders.WordPiece(prefix="##")
-        trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special, show_progress=False)
-    else:
-        special = list(_GPT_SPECIAL.values())
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=size,
-            special_tokens=special,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-    tokenizer.train_from_iterator(texts, trainer=trainer)
-    if tokenizer.get_vocab_size() <= len(special):
+    """Train a WordPiece (Devlin et al. 2019) or byte-level BPE (Radford et al. 2019) tokenizer of at most `size` tokens.
+
+    The same texts give the same tokenizer. `texts` may be read twice, so an iterator will not do.
+    """
+    tokenizer = _trained_wordpiece(size, texts) if kind == "wordpiece" else _trained_bpe(size, texts)
+    if tokenizer.get_vocab_size() <= len(_BERT_SPECIAL if kind == "wordpiece" else _GPT_SPECIAL):
         raise DataError("model: the training texts are empty, so no tokenizer can be trained on them")
-    if kind == "wordpiece":
+    return tokenizer
+
+
+def _trained_wordpiece(size: int, texts: Iterable[str]) -> Tokenizer:
+    """Train twice, so that the same texts give the same tokens.
+
+    The library numbers the single letters within words in an order that differs from process to process, and merges
+    equally frequent pairs by number. The first training, without a merge, only finds these letters; the second gets them
+    in order.
+    """
+    special = list(_BERT_SPECIAL.values())
+    alphabet = _wordpiece_vocabulary(1, special, texts)
+    inner = sorted(token for token in alphabet if token.startswith(_INNER) and token not in special)
+    vocabulary = _wordpiece_vocabulary(size, [*special, *inner], texts)
+    tokenizer = _empty_wordpiece(vocabulary)
+    tokenizer.add_special_tokens([token for token in special if token in vocabulary])
+    if vocabulary:
         tokenizer.post_processor = processors.TemplateProcessing(
             single="[CLS] $A [SEP]",
             pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-            special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
+            special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
         )
+    return tokenizer
+
+
+def _wordpiece_vocabulary(size: int, first: list[str], texts: Iterable[str]) -> dict[str, int]:
+    """Give the ids of a trained vocabulary that begins with the tokens `first`."""
+    tokenizer = _empty_wordpiece({})
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=first, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer=trainer)
+    return tokenizer.get_vocab(with_added_tokens=True)
+
+
+def _empty_wordpiece(vocabulary: dict[str, int]) -> Tokenizer:
+    model = models.WordPiece(vocab=vocabulary, unk_token="[UNK]", max_input_chars_per_word=100)
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix=_INNER)
+    return tokenizer
+
+
+def _trained_bpe(size: int, texts: Iterable[str]) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=list(_GPT_SPECIAL.values()),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer=trainer)
     return tokenizer
 
 

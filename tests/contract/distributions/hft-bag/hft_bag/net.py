@@ -43,9 +43,7 @@ class BagNet(Net):
         save_file({name: tensor.contiguous() for name, tensor in self.state_dict().items()}, folder / _WEIGHTS)
 
 
-def build(
-    start: Path | None, buckets: int, width: int, dropout: float, heads: Mapping[str, HeadSpec]
-) -> BagNet:
+def build(start: Path | None, buckets: int, width: int, dropout: float, heads: Mapping[str, HeadSpec]) -> BagNet:
     """Build the net; heads that `start` lacks, or has in another size, are new."""
     for name, spec in heads.items():
         if spec.name != "sequence-classification" or spec.size is None:

@@ -11,6 +11,7 @@ class MeanPooled(torch.nn.Module):
     def __init__(self, width: int, size: int):
         super().__init__()
         self.linear = torch.nn.Linear(width, size)
+        self.outputs = {"embedding": ("batch", size)}
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
         """Give `embedding` float [rows, size] of hidden states [rows, length, width] where the mask is 1."""

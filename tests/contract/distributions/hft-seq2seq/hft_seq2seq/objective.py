@@ -28,7 +28,6 @@ class Seq2Seq(Objective):
         """The task's inputs, and ragged `labels`: the target's tokens with the end token."""
         assert stream.task is not None  # needs_task
         arrays = stream.task.encode(columns, stream.preprocessor, stream.facts)
-        arrays.pop("TEMP")
         [target] = stream.roles.target
         tokenizer = cast(TextEncoder, stream.preprocessor)
         return arrays | {"labels": tokenizer.encode(columns[target])["input_ids"]}

@@ -22,13 +22,11 @@ def encode(
         "start": np.full(len(texts), special["pad"], np.int64),  # T5 begins with its padding token
         "end": np.full(len(texts), special["eos"], np.int64),
         "row": np.arange(len(texts), dtype=np.int64),
-        "TEMP": np.array([preprocessor] * len(texts), dtype=object),
     }
 
 
 def predict(settings: Mapping[str, Any], call: Callable[..., Any], arrays: Mapping[str, Any], facts: Any) -> Any:
     """Write each row's most likely next token until it ends; gives ragged `tokens` without start and end."""
-    arrays = {k: v for k, v in arrays.items() if k != "TEMP"}
     hidden = call("encoder", **arrays)["hidden"]
     mask, end = arrays["attention_mask"], arrays["end"]
     written = np.asarray(arrays["start"])[:, None]
@@ -47,8 +45,13 @@ def predict(settings: Mapping[str, Any], call: Callable[..., Any], arrays: Mappi
     return {"tokens": Ragged.from_padded(written[:, 1:], kept)}
 
 
+def postprocess(
+    settings: Any, arrays: Any, outputs: Mapping[str, Any], preprocessor: Any, facts: Any
+) -> dict[str, Any]:
+    """Turn the tokens into `text`."""
+    return {"text": np.array(preprocessor.decode(outputs["tokens"]), object)}
+
+
 def decode(settings: Any, columns: Any, arrays: Any, outputs: Mapping[str, Any], facts: Any) -> list[dict[str, Any]]:
-    """Give the text of each row's tokens."""
-    return [
-        {"text": arrays["TEMP"][i].tokenizer.decode(outputs["tokens"][i].tolist())} for i in range(len(arrays["TEMP"]))
-    ]
+    """Give ``{"text": …}`` per row."""
+    return [{"text": text} for text in outputs["text"]]

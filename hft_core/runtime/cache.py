@@ -1,0 +1,42 @@
+"""What a graph with a cache hands from one call to the next, in the form of whatever runs the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PAST = "past_key_values."
+"""What the names of a cache's inputs begin with."""
+PRESENT = "present."
+"""What the names of a cache's outputs begin with."""
+
+
+class Cache:
+    """The keys and values of the tokens so far: arrays [batch, …] of numpy or torch, which nobody looks into."""
+
+    def __init__(self, entries: Mapping[str, Any]):
+        """`entries`: arrays by the names of the graph's inputs and outputs without their beginnings."""
+        self._entries = dict(entries)
+
+    def take(self, rows: NDArray[np.int64]) -> Cache:
+        """Give the cache of the named rows, in that order; a row may be named twice."""
+        return Cache({name: array[rows] for name, array in self._entries.items()})
+
+    def inputs(self) -> dict[str, Any]:
+        """Give the arrays under the names of the graph's inputs."""
+        return {PAST + name: array for name, array in self._entries.items()}
+
+
+def names_past(arrays: Mapping[str, Any]) -> bool:
+    """Whether the caller gives the past array by array, as checks of a graph do, and so wants the present in that form."""
+    return any(name.startswith(PAST) for name in arrays)
+
+
+def folded(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the outputs that the next call takes, if there are any, into one `cache`."""
+    present = {name.removeprefix(PRESENT): array for name, array in outputs.items() if name.startswith(PRESENT)}
+    ordinary = {name: array for name, array in outputs.items() if not name.startswith(PRESENT)}
+    return ordinary | ({"cache": Cache(present)} if present else {})

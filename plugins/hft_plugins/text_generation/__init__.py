@@ -1,0 +1,1 @@
+"""Text generation: the task; its objective is causal language modelling."""

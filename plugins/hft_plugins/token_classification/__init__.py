@@ -1,0 +1,1 @@
+"""Token classification: the task and its objective."""

@@ -1,0 +1,1 @@
+"""Classification of an image and a text together."""
