@@ -90,4 +90,6 @@ def _cell(value: Any) -> Any:
 def _short(value: Any) -> str:
     if isinstance(value, dict):
         return "  ".join(f"{key} {_short(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_short, value))
     return f"{value:.4f}" if isinstance(value, float) else str(_cell(value))

@@ -41,6 +41,9 @@ class Roles:
     """Further columns that the model reads, such as images; no cleaner or augmenter touches them."""
     target: tuple[str, ...] = ()
     """Columns with what is to be predicted."""
+    target_texts: tuple[str, ...] = ()
+    """Those of `target` that are texts themselves, as in translation: text cleaners repair them, and a new tokenizer is
+    trained on them too."""
     spans: tuple[str, ...] = ()
     """Columns with a list per row of character spans ``{"start": …, "end": …, …}`` (or ``[start, end, …]``) into the
     first text column; they move with its edits."""
@@ -62,7 +65,8 @@ class HeadSpec:
     """If the head is new: the share of the stage's steps (at most 100 steps) in which it is trained alone."""
     factory: Callable[[int], torch.nn.Module] | None = None
     """For a head that is no stock one: ``factory(width)`` gives a module whose ``forward(hidden, mask)`` turns the
-    backbone's last states, float [rows, length, width], and the mask, int64 [rows, length], into named outputs."""
+    backbone's last states, float [rows, length, width], and the mask, int64 [rows, length], into named outputs. For an
+    export its attribute ``outputs`` names them with their axes, such as ``{"embedding": ("batch", 64)}``."""
 
 
 class Task(Component):
@@ -115,12 +119,12 @@ class Task(Component):
         arrays: Arrays = import_module(self.runtime).encode(self.settings(), columns, preprocessor, facts)
         return arrays
 
-    @abstractmethod
     def targets(self, columns: Columns, arrays: Arrays, facts: Facts) -> Arrays:
-        """Give the arrays that the objective needs besides `encode`'s, one entry per entry of `arrays`.
+        """Give the arrays that the objective needs besides `encode`'s, one entry per entry of `arrays`; by default none.
 
         Raises DataError for a target that the training split lacks.
         """
+        return {}
 
     @abstractmethod
     def head(self, facts: Facts) -> HeadSpec:

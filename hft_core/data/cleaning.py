@@ -22,7 +22,7 @@ def clean_texts(
         columns = dict(batch)
         touched: dict[str, set[int]] = {}
         for cleaner in repairs:
-            for position, name in enumerate(roles.text):
+            for position, name in enumerate((*roles.text, *roles.target_texts)):
                 edits = cleaner.edits(columns[name])
                 rows = touched.setdefault(cleaner.type_name(), set())
                 columns = edited(columns, name, edits, roles if position == 0 else None, cleaner)

@@ -25,17 +25,39 @@ def write_table(path: Path, batches: Iterable[Columns]) -> int:
     import pyarrow as pa
 
     batches = iter(batches)
-    first = next(batches, None)
-    if first is None:
+    first, schema = _typed(batches)
+    if not first:
         return 0
-    schema = pa.schema([(name, _array(values).type) for name, values in first.items()])
     rows = 0
     with path.open("wb") as stream, pa.ipc.new_stream(stream, schema) as writer:
-        for columns in chain([first], batches):
+        for columns in chain(first, batches):
             arrays = [_cast(columns.get(name), schema.field(name).type, name) for name in schema.names]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
             rows += len(next(iter(columns.values())))
     return rows
+
+
+def _typed(batches: Iterator[Columns]) -> tuple[list[Columns], pa.Schema]:
+    """Read until every column's type is known: that of a list shows with the first one that is not empty."""
+    import pyarrow as pa
+
+    read: list[Columns] = []
+    types: dict[str, pa.DataType] = {}
+    for columns in batches:
+        read.append(columns)
+        for name, values in columns.items():
+            if name not in types or _unknown(types[name]):
+                types[name] = _array(values).type
+        if not any(map(_unknown, types.values())):
+            break
+    return read, pa.schema(types.items())
+
+
+def _unknown(kind: pa.DataType) -> bool:
+    """Whether it is a list of nobody knows what."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) and pa.types.is_null(kind.value_type))
 
 
 def read_table(path: Path, size: int = BATCH) -> Iterator[Columns]:

@@ -21,7 +21,12 @@ def decision(prediction: Any) -> Any:
 
 
 def margin(prediction: Mapping[str, Any]) -> float:
-    """Give the distance of the two best `scores`; infinite where a prediction has none."""
+    """Give how close the prediction was to another: its `margin`, else the distance of its two best `scores`.
+
+    Infinite where it has neither.
+    """
+    if isinstance(prediction.get("margin"), float):
+        return float(prediction["margin"])
     scores = prediction.get("scores")
     values = sorted(scores.values() if isinstance(scores, Mapping) else scores or [], reverse=True)
     return float(values[0] - values[1]) if len(values) > 1 else math.inf

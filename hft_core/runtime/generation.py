@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,16 @@ Ids = NDArray[np.int64]
 
 _PIECE = 32
 """Prompt tokens in one call: logits over a vocabulary of 50 000 take 6 MB for these of one row."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What generation wrote."""
+
+    tokens: Ragged
+    """Of each row, int64, without the token that ends it."""
+    margin: NDArray[np.float64]
+    """Of each row, how close it was to another text: the least distance of a best logit to the next, at any step."""
 
 
 def left_padded(ids: Ids, mask: Ids) -> tuple[Ids, Ids]:
@@ -38,7 +49,7 @@ def prefill(call: Call, ids: Ids, mask: Ids, graph: str = "model") -> Iterator[t
         yield read, outputs
 
 
-def greedy(call: Call, outputs: dict[str, Any], mask: Ids, limit: int, ends: Ids, graph: str = "model") -> Ragged:
+def greedy(call: Call, outputs: dict[str, Any], mask: Ids, limit: int, ends: Ids, graph: str = "model") -> Written:
     """Go on from prompts; a row that has ended leaves the batch.
 
     Args:
@@ -49,18 +60,21 @@ def greedy(call: Call, outputs: dict[str, Any], mask: Ids, limit: int, ends: Ids
         ends: int64 [rows], the token that ends each row; -1 where there is none.
 
     Returns:
-        The tokens that were written, int64 ragged, without the one that ends a row.
+        What was written.
 
     Raises:
         NonFiniteError: a logit is infinite or not a number.
     """
     written = np.zeros((len(mask), limit), np.int64)
     lengths = np.zeros(len(mask), np.int64)
+    margins = np.full(len(mask), np.inf)
     rows = np.arange(len(mask))  # those that are still being written
     for step in range(limit):
         logits = outputs["logits"][:, -1]
         if not np.isfinite(logits).all():
             raise NonFiniteError("the model's logits are not finite; its weights are unusable")
+        second, best = np.partition(logits, -2, axis=-1)[:, -2:].T
+        margins[rows] = np.minimum(margins[rows], best - second)
         following = logits.argmax(axis=-1)
         going = np.flatnonzero(following != ends[rows])
         rows, following, mask, cache = rows[going], following[going], mask[going], outputs["cache"]
@@ -72,4 +86,4 @@ def greedy(call: Call, outputs: dict[str, Any], mask: Ids, limit: int, ends: Ids
             cache = cache.take(going)
         mask = np.concatenate([mask, np.ones((len(rows), 1), mask.dtype)], axis=1)
         outputs = call(graph, cache=cache, input_ids=following[:, None], attention_mask=mask)
-    return Ragged.from_padded(written, np.arange(limit) < lengths[:, None])
+    return Written(Ragged.from_padded(written, np.arange(limit) < lengths[:, None]), margins)

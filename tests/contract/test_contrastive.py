@@ -45,17 +45,7 @@ def write(file: Path, pairs: Sequence[tuple[str, str]]) -> None:
         csv.writer(stream, lineterminator="\n").writerows([("anchor", "positive"), *pairs])
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One tokenizer for all recipes: two that are trained on the same texts may number their tokens differently."""
-    from hft_plugins.transformers.tokenizer import train
-
-    file = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    train("wordpiece", 200, [text for pair in translations(200, 0) for text in pair]).save(str(file))
-    return file
-
-
-def project(folder: Path, tokenizer: Path, rows: int = 64, **stage: Any) -> Path:
+def project(folder: Path, rows: int = 64, **stage: Any) -> Path:
     """A recipe of a fresh model on such pairs."""
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "train.csv", translations(rows, 0))
@@ -74,7 +64,7 @@ def project(folder: Path, tokenizer: Path, rows: int = 64, **stage: Any) -> Path
         "task": {"type": "text-pairs", "size": 16},
         "model": {
             "type": "bert",
-            "source": {"scratch": "tiny", "tokenizer": str(tokenizer)},
+            "source": {"scratch": "tiny", "tokenizer": {"type": "wordpiece", "size": 200}},
             "max_length": 32,
         },
         "stages": [finetune | stage],
@@ -87,8 +77,8 @@ def project(folder: Path, tokenizer: Path, rows: int = 64, **stage: Any) -> Path
 
 
 @pytest.fixture(scope="module")
-def trained(tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return hft_core.run(project(tmp_path_factory.mktemp("trained"), tokenizer, rows=320, epochs=12))
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return hft_core.run(project(tmp_path_factory.mktemp("trained"), rows=320, epochs=12))
 
 
 def test_it_learns_to_find_the_other_text(trained: Any) -> None:
@@ -127,7 +117,7 @@ def test_the_commands_predict_and_verify(trained: Any, hft_here: Any, tmp_path: 
         assert answer["score"] == pytest.approx(float(one @ two))
 
 
-def test_a_run_that_crashed_ends_with_the_same_weights(tmp_path: Path, tokenizer: Path, crash_at: Any) -> None:
+def test_a_run_that_crashed_ends_with_the_same_weights(tmp_path: Path, crash_at: Any) -> None:
     """With dropout and cached gradients: four pieces a step, joined by masked language modelling."""
     objectives = [
         {"type": "task", "data": "train"},
@@ -135,7 +125,7 @@ def test_a_run_that_crashed_ends_with_the_same_weights(tmp_path: Path, tokenizer
     ]
 
     def run(folder: Path) -> Any:
-        recipe = project(folder, tokenizer, epochs=3, checkpoint_minutes=0, objectives=objectives)
+        recipe = project(folder, epochs=3, checkpoint_minutes=0, objectives=objectives)
         return hft_core.run(recipe, overrides=["export=[]"])
 
     whole = run(tmp_path / "whole")
@@ -168,8 +158,8 @@ def test_a_later_run_starts_from_the_model_with_its_head(trained: Any) -> None:
     np.testing.assert_allclose(made, answer["vectors"], atol=1e-5)
 
 
-def test_a_plain_loss_is_refused_in_pieces_and_trains_whole(tmp_path: Path, tokenizer: Path, hft_here: Any) -> None:
-    recipe = project(tmp_path, tokenizer, objectives=[{"type": "contrastive-plain", "data": "train"}])
+def test_a_plain_loss_is_refused_in_pieces_and_trains_whole(tmp_path: Path, hft_here: Any) -> None:
+    recipe = project(tmp_path, objectives=[{"type": "contrastive-plain", "data": "train"}])
     refused = hft_here("check", recipe)
     assert refused.code == 2
     message = (
@@ -182,8 +172,8 @@ def test_a_plain_loss_is_refused_in_pieces_and_trains_whole(tmp_path: Path, toke
     assert 0 <= run.metrics["validation"]["pair-retrieval"] <= 1
 
 
-def test_check_takes_the_recipe_and_names_what_is_wrong(tmp_path: Path, tokenizer: Path, hft_here: Any) -> None:
-    recipe = project(tmp_path, tokenizer)
+def test_check_takes_the_recipe_and_names_what_is_wrong(tmp_path: Path, hft_here: Any) -> None:
+    recipe = project(tmp_path)
     assert hft_here("check", recipe).code == 0
     cold = hft_here("check", recipe, "--set", "stages.0.objectives=[{type: contrastive, data: train, temperature: 0}]")
     assert cold.code == 2

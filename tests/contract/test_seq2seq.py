@@ -135,7 +135,7 @@ def multi30k(data: Path, split: str, count: int) -> Pairs:
 def test_english_to_german(data_dir: Path, tmp_path: Path) -> None:
     """Real captions: the model is far too small to translate, but what it writes is what transformers would write."""
     train, validation = multi30k(data_dir, "train", 300), multi30k(data_dir, "val", 60)
-    run = hft_core.run(project(tmp_path, train, validation, {}, epochs=2))
+    run = hft_core.run(project(tmp_path, train, validation, {}, epochs=6))
     texts = [source for source, _ in validation[:20]]
     written = [one["text"] for one in run.predict(texts)]
     assert written == generated(run.model, texts)

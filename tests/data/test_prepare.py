@@ -464,7 +464,8 @@ def test_prepared_is_plain_json(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, many(200))
     content = json.loads((prepared.train.folder / "prepared.json").read_text("utf-8"))
     assert content["bound"] == {"text": "text", "label": "label"}
-    assert content["roles"] == {"text": ["text"], "target": ["label"], "spans": [], "protected": [], "inputs": []}
+    named = {role: columns for role, columns in content["roles"].items() if columns}
+    assert named == {"text": ["text"], "target": ["label"]}
     assert np.sum(content["facts"]["counts"]) == content["ledger"]["train"]["kept"]
 
 
@@ -475,3 +476,13 @@ def test_the_columns_that_are_given_are_not_changed(reviews: Callable[..., Any])
     list(with_variants([columns], [RandomSwap(type="random-swap", rate=0.9)], ROLES, 0, Ledger()))
     list(clean_texts([columns], [HtmlCleaner(type="html")], ROLES, Ledger(), drop_empty=True))
     assert json.dumps(columns) == before
+
+
+def test_a_lists_type_shows_with_the_first_one_that_is_not_empty(tmp_path: Path) -> None:
+    """A tagging file may begin with thousands of rows without an entity."""
+    entity = {"start": 0, "end": 1, "type": "x"}
+    batches = [{"spans": [[], []]}, {"spans": [None, []]}, {"spans": [[], [entity]]}, {"spans": [[entity]]}]
+    assert write_table(tmp_path / "a", batches) == 7
+    assert read_all(tmp_path / "a")["spans"] == [[], [], None, [], [], [entity], [entity]]
+    assert write_table(tmp_path / "b", [{"spans": [[]]}]) == 1
+    assert read_all(tmp_path / "b")["spans"] == [[]]

@@ -15,8 +15,9 @@ from hft_core.runtime.session import OnnxCall
 from hft_core.runtime.text import TextPreprocessor
 from hft_plugins.onnx.trace import trace
 from hft_plugins.transformers import tokenizer
+from hft_plugins.transformers.build import fresh
 from hft_plugins.transformers.models import Gpt
-from hft_plugins.transformers.net import TransformersNet, _fresh
+from hft_plugins.transformers.net import TransformersNet
 
 TEXTS = [
     "猫",
@@ -63,7 +64,7 @@ def random_net(family: str, vocabulary: int, end: int) -> TransformersNet:
         eos_token_id=end,
         **FAMILIES[family],
     )
-    head = _fresh(HeadSpec("causal-lm"), config)
+    head = fresh(HeadSpec("causal-lm"), config)
     return TransformersNet(head.base_model, {"main": head}, frozenset()).eval()
 
 

@@ -81,7 +81,7 @@ def test_transformers_loads_the_model_folder(done: Any) -> None:
     assert encoded["input_ids"].tolist() == own["input_ids"].tolist()
     assert encoded["attention_mask"].tolist() == own["attention_mask"].tolist()
 
-    from hft_plugins.transformers.net import from_folder
+    from hft_plugins.transformers.build import from_folder
 
     spec = HeadSpec("sequence-classification", size=2, labels=("neg", "pos"))
     net = from_folder(run.model, preprocessor, {"main": spec}).eval()

@@ -33,7 +33,7 @@ def tokens(count: int, seed: int) -> str:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("entities")
-    for name, count, seed in (("train", 60, 0), ("dev", 20, 1), ("test", 20, 2)):
+    for name, count, seed in (("train", 200, 0), ("dev", 20, 1), ("test", 20, 2)):
         (folder / f"{name}.conll").write_text(tokens(count, seed), encoding="utf-8")
     recipe = {
         "name": "entities",
@@ -55,7 +55,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
             {
                 "stage": "finetune",
                 "objectives": [{"type": "task", "data": "train"}],
-                "epochs": 6,
+                "epochs": 8,
                 "batch_size": 16,
                 "optimizer": {"type": "adam", "lr": 0.003},
             }

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from hft_core import Columns, DataError, Ragged
 from hft_plugins.token_classification.objective import Tagging
-from hft_plugins.token_classification.task import TokenClassification
+from hft_plugins.token_classification.task import UNLABELLED, TokenClassification
 
 TASK = TokenClassification(type="token-classification")
 
@@ -112,6 +112,19 @@ def test_the_loss_is_that_of_the_labelled_tokens() -> None:
     assert objective.count({"labels": labels.numpy()}) == 4
 
 
+def test_each_entity_begins_with_its_begin_tag(make_encoder: Any) -> None:
+    text = "so unbelievably Anna Smith Bob , Eve"
+    columns: Columns = {"text": [text], "entities": [[one(16, 26), one(27, 30), one(33, 36, "y")]]}
+    facts = TASK.learn([columns])
+    for kind in ("wordpiece", "bpe"):
+        arrays = TASK.encode(columns, make_encoder(kind, [text], size=270), facts)
+        labels = TASK.targets(columns, arrays, facts)["labels"]
+        assert isinstance(labels, Ragged)
+        tags = [facts["labels"][label] for label in labels.values if label != UNLABELLED]
+        assert tags == ["O", "O", "B-x", "I-x", "B-x", "O", "B-y"]
+        assert len(labels.values) > len(tags)
+
+
 def test_targets_of_texts_without_words(make_encoder: Any) -> None:
     columns: Columns = {"text": ["Anna", " ", ""], "entities": [[one(0, 4)], [], []]}
     facts = TASK.learn([columns])
@@ -121,4 +134,4 @@ def test_targets_of_texts_without_words(make_encoder: Any) -> None:
         assert isinstance(labels, Ragged)
         assert [set(labels[row]) - {-100} for row in range(3)] == [{1}, set(), set()]
         outputs = {"logits": Ragged(np.zeros((len(labels.values), 3)), labels.offsets)}
-        assert TASK.decode(columns, arrays, outputs, facts) == [{"entities": []}] * 3
+        assert [one["entities"] for one in TASK.decode(columns, arrays, outputs, facts)] == [[], [], []]

@@ -9,7 +9,8 @@ import pytest
 import transformers
 
 from hft_core import HeadSpec
-from hft_plugins.transformers.net import TransformersNet, _fresh, _graft
+from hft_plugins.transformers.build import fresh, graft
+from hft_plugins.transformers.net import TransformersNet
 
 SIZES: dict[str, Any] = {
     "vocab_size": 50,
@@ -51,9 +52,9 @@ def made(family: str) -> TransformersNet:
     if family == "distilbert":
         sizes = {"vocab_size": 50, "dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}
     config = transformers.AutoConfig.for_model(family, **(sizes | extra))
-    heads = {"main": _fresh(HeadSpec("sequence-classification"), config), language: _fresh(HeadSpec(language), config)}
+    heads = {"main": fresh(HeadSpec("sequence-classification"), config), language: fresh(HeadSpec(language), config)}
     backbone = heads["main"].base_model
-    _graft(backbone, heads, SimpleNamespace(pad_id=0))  # type: ignore[arg-type]  # all that it reads
+    graft(backbone, heads, SimpleNamespace(pad_id=0))  # type: ignore[arg-type]  # all that it reads
     return TransformersNet(backbone, heads, frozenset())
 
 

@@ -111,7 +111,7 @@ class _Texts:
             prepared = Prepared.load(folder)
             for split in ("train", TEXT):
                 for columns in read_table(prepared.file(split)):
-                    for name in prepared.roles.text:
+                    for name in (*prepared.roles.text, *prepared.roles.target_texts):
                         yield from columns[name]
 
 

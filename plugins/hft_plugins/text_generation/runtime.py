@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hft_core.errors import RecipeError
+from hft_core import RecipeError
 from hft_core.runtime.generation import greedy, left_padded, prefill
 from hft_core.runtime.ragged import Arrays, Ragged
 
@@ -35,13 +35,14 @@ def encode(
 def predict(
     settings: Mapping[str, Any], call: Callable[..., dict[str, Any]], arrays: Mapping[str, Any], facts: Any
 ) -> dict[str, Any]:
-    """Read the texts once for both: `nll` float64 of each, and ragged `written`, the tokens that come after it."""
+    """Read the texts once for both: `nll` float64 of each, and ragged `written`, the tokens that come after, with `margin`."""
     ids, mask = left_padded(arrays["input_ids"], arrays["attention_mask"])
     nll = np.zeros(len(ids))
     outputs: dict[str, Any] = {}
     for read, outputs in prefill(call, ids, mask):
         nll += _surprise(outputs["logits"], ids, mask, read)
-    return {"nll": nll, "written": greedy(call, outputs, mask, settings["new_tokens"], arrays["end"])}
+    written = greedy(call, outputs, mask, settings["new_tokens"], arrays["end"])
+    return {"nll": nll, "written": written.tokens, "margin": written.margin}
 
 
 def postprocess(settings: Any, arrays: Arrays, outputs: Arrays, preprocessor: Any, facts: Any) -> Arrays:
@@ -57,11 +58,12 @@ def postprocess(settings: Any, arrays: Arrays, outputs: Arrays, preprocessor: An
 
 
 def decode(settings: Any, columns: Any, arrays: Arrays, outputs: Arrays, facts: Any) -> list[dict[str, Any]]:
-    """Give `text`, `nll` and `tokens` of each row."""
-    given, nll, texts = arrays["input_ids"], np.asarray(outputs["nll"]), np.asarray(outputs["text"])
+    """Give `text`, `margin`, `nll` and `tokens` of each row."""
+    given = arrays["input_ids"]
     assert isinstance(given, Ragged)  # encode() makes it so
-    values = zip(texts.tolist(), nll.tolist(), (given.lengths - 1).tolist(), strict=True)
-    return [{"text": text, "nll": nll, "tokens": count} for text, nll, count in values]
+    found = [np.asarray(outputs[name]).tolist() for name in ("text", "margin", "nll")]
+    values = zip(*found, (given.lengths - 1).tolist(), strict=True)
+    return [dict(zip(("text", "margin", "nll", "tokens"), row, strict=True)) for row in values]
 
 
 def _surprise(

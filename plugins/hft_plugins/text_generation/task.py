@@ -7,14 +7,15 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from hft_core import Arrays, Columns, DataError, Facts, HeadSpec, Prediction, Roles, Task
+from hft_core import Columns, DataError, Facts, HeadSpec, Prediction, Roles, Task
 
 
 class TextGeneration(Task):
     """Goes on from a text, token by token the most likely one, and says how likely the text itself was.
 
-    A decoder learns it by `causal-lm`, on whole texts. A prediction is `text`, what comes after the given text; `nll`,
-    the negative log-likelihood of the given text's tokens after the first, in nats; and `tokens`, how many those are.
+    A decoder learns it by `causal-lm`, on whole texts. A prediction is `text`, what comes after the given text; `margin`,
+    how close that was to being another; `nll`, the negative log-likelihood of the given text's tokens after the first,
+    in nats; and `tokens`, how many those are.
     """
 
     type: Literal["text-generation"]
@@ -47,10 +48,6 @@ class TextGeneration(Task):
 
     def learn(self, train: Iterable[Columns]) -> Facts:
         """Nothing is learned."""
-        return {}
-
-    def targets(self, columns: Columns, arrays: Arrays, facts: Facts) -> Arrays:
-        """None: each token is the target of those before it."""
         return {}
 
     def head(self, facts: Facts) -> HeadSpec:

@@ -112,13 +112,13 @@ class TransformersModel(Model):
                 "objective masked-lm fits the model `bert`, whose tokens see both sides; causal-lm fits `gpt`, whose "
                 "tokens see only what precedes them"
             )
-        from hft_plugins.transformers import net
+        from hft_plugins.transformers import build
 
         assert isinstance(preprocessor, TextPreprocessor)
         if start is not None:
-            return net.from_folder(start, preprocessor, heads)
+            return build.from_folder(start, preprocessor, heads)
         assert isinstance(self.source, Scratch)
-        return net.from_scratch(self.family, self.source.scratch, preprocessor, heads)
+        return build.from_scratch(self.family, self.source.scratch, preprocessor, heads)
 
     def graphs(self, net: Any, head: str) -> list[Graph]:
         """One graph: token ids to the head's outputs, and for next tokens with a cache."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from hft_core import Arrays, Columns, Facts, HeadSpec, Prediction, Roles, Task
+from hft_core import Columns, Facts, HeadSpec, Prediction, Roles, Task
 
 if TYPE_CHECKING:
     import torch
@@ -40,10 +40,6 @@ class TextPairs(Task):
 
     def learn(self, train: Iterable[Columns]) -> Facts:
         """Nothing is learned."""
-        return {}
-
-    def targets(self, columns: Columns, arrays: Arrays, facts: Facts) -> Arrays:
-        """None: a row is its own target."""
         return {}
 
     def head(self, facts: Facts) -> HeadSpec:

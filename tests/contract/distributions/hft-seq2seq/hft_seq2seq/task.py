@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from hft_core import Arrays, Columns, Facts, HeadSpec, Prediction, Roles, Task
+from hft_core import Columns, Facts, HeadSpec, Prediction, Roles, Task
 
 
 class TextToText(Task):
@@ -28,7 +28,7 @@ class TextToText(Task):
 
     def roles(self) -> Roles:
         """The source is the text; what is predicted is the target."""
-        return Roles(text=(self.source,), target=(self.target,))
+        return Roles(text=(self.source,), target=(self.target,), target_texts=(self.target,))
 
     def refusals(self, columns: Columns) -> list[str | None]:
         """Both texts are needed."""
@@ -37,10 +37,6 @@ class TextToText(Task):
 
     def learn(self, train: Iterable[Columns]) -> Facts:
         """Nothing is learned."""
-        return {}
-
-    def targets(self, columns: Columns, arrays: Arrays, facts: Facts) -> Arrays:
-        """None: the target's tokens need the preprocessor, which the objective has."""
         return {}
 
     def head(self, facts: Facts) -> HeadSpec:
