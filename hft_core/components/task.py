@@ -151,6 +151,13 @@ class Task(Component):
         written: Arrays = module.postprocess(self.settings(), arrays, outputs, preprocessor, facts)
         return written
 
+    def measuring(self, needs: frozenset[str]) -> Self:
+        """Give the task as it predicts where only these keys of a prediction are wanted, as after each epoch.
+
+        By default the task itself; one whose predictions are costly leaves out what nobody measures.
+        """
+        return self
+
     def decode(self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts) -> list[Prediction]:
         """Turn outputs into one prediction per row of `columns`."""
         predictions: list[Prediction] = import_module(self.runtime).decode(

@@ -119,7 +119,7 @@ def predict(
     if not rows:
         return Outcome({}, {}, [])
     arrays = task.encode(columns, preprocessor, facts)
-    order = _by_length(arrays)
+    order = by_length(arrays)
     parts: list[Arrays] = []
     for start in range(0, len(order), batch_size):
         batch = preprocessor.pad(take(arrays, order[start : start + batch_size]))
@@ -140,7 +140,7 @@ def blocks(columns: Columns, rows: int = 1024) -> Iterator[Columns]:
         yield {name: values[start : start + rows] for name, values in columns.items()}
 
 
-def _by_length(arrays: Arrays) -> NDArray[np.int64]:
+def by_length(arrays: Arrays) -> NDArray[np.int64]:
     """Order of the entries by their longest array: batches of similar length waste little on padding."""
     lengths = [array.lengths for array in arrays.values() if isinstance(array, Ragged)]
     if not lengths:

@@ -10,8 +10,8 @@ import torch
 from hft_core.components import Call, Columns, Facts, Preprocessor, Task
 from hft_core.components.net import Net
 from hft_core.runtime.cache import Cache, folded, names_past
-from hft_core.runtime.driver import Outcome, predict
-from hft_core.runtime.ragged import Arrays, Ragged, take
+from hft_core.runtime.driver import Outcome, by_length, predict
+from hft_core.runtime.ragged import Arrays, take
 
 
 def torch_call(net: Net, head: str) -> Call:
@@ -50,9 +50,8 @@ def vectors(net: Net, arrays: Arrays, preprocessor: Preprocessor, batch_size: in
     """Give the net's `embed` of each entry, float32 [entries, width], or None where it has none."""
     net.eval()
     device = next(net.parameters()).device
-    inputs: Arrays = {name: array for name, array in arrays.items() if isinstance(array, Ragged)}
-    lengths = np.max([array.lengths for array in inputs.values() if isinstance(array, Ragged)], axis=0)
-    order = np.argsort(lengths, kind="stable")
+    inputs: Arrays = {name: array for name, array in arrays.items() if name != "row"}
+    order = by_length(inputs)
     parts = []
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):

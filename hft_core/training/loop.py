@@ -360,7 +360,8 @@ class _Stage:
         for wanted in self.job.validations:
             if not _rows(wanted.columns):
                 continue
-            found = infer(self.net, wanted.head, wanted.task, wanted.columns, self.job.preprocessor, wanted.facts)
+            task = wanted.task.measuring(frozenset().union(*(metric.needs for metric in wanted.metrics)))
+            found = infer(self.net, wanted.head, task, wanted.columns, self.job.preprocessor, wanted.facts)
             truths = wanted.task.truths(wanted.columns, wanted.facts)
             for metric in wanted.metrics:
                 measured = metric.measure(found.predictions, truths, wanted.facts)

@@ -77,7 +77,6 @@ def test_it_trains_evaluates_and_exports(bag: Any, python_path: Any, hft: Any) -
     assert "pip install hft-bag==0.1.0" in refused.err
 
 
-@pytest.mark.xfail(reason="the ONNX exporter adds predict.py whatever the preprocessor is", strict=False)
 def test_no_script_is_added_that_cannot_read_its_input(bag: Any) -> None:
     bag.recipe["export"] = [{"type": "onnx"}]
     assert not (hft_core.run(bag.write()).bundle / "predict.py").exists()

@@ -343,7 +343,6 @@ def test_a_run_that_dies_continues_to_the_same_weights(
     assert weights[0] == weights[1]
 
 
-@pytest.mark.xfail(reason="TransformersNet.save needs a head", strict=False)
 def test_its_text_may_be_read_by_a_transformer(squares: Project) -> None:
     squares.recipe["model"]["text"] = {
         "type": "bert",

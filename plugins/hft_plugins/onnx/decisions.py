@@ -22,7 +22,8 @@ class Limits:
     flips: float
     """Share of rows whose decision differs; ties (two best scores closer than 1e-4) don't count."""
     points: float
-    """Change of each metric for the worse, as a fraction; ties count as the reference's decision."""
+    """Change of each metric for the worse; of one that exceeds 1, such as perplexity, as a share of it. Ties count as the
+    reference's decision."""
 
 
 LIMITS = {"fp32": Limits(flips=0.0, points=1e-4), "int8": Limits(flips=0.02, points=0.01)}
@@ -93,8 +94,9 @@ def _metric_gates(
     name, value = next(iter(before.items()))  # what follows the headline may be counts, which have another scale
     loss = (value - after[name]) * (1 if metric.greater_is_better else -1)
     change = abs(loss) if precision == "fp32" else loss
-    bound = f"{value:.4f}, at most {limits.points:g} {'off' if precision == 'fp32' else 'worse'}"
-    return [_gate(f"{name}: {precision}", bound, f"{after[name]:.4f}", change <= limits.points, todo)]
+    limit = limits.points * max(1.0, abs(value))
+    bound = f"{value:.4f}, at most {limit:g} {'off' if precision == 'fp32' else 'worse'}"
+    return [_gate(f"{name}: {precision}", bound, f"{after[name]:.4f}", change <= limit, todo)]
 
 
 def _gate(name: str, bound: str, measured: str, passed: bool, todo: str) -> Gate:

@@ -31,6 +31,7 @@ from hft_core import (
 from hft_core.runtime import manifest
 from hft_core.runtime.bundle import DESCRIPTION, GOLDEN
 from hft_core.runtime.session import OnnxCall
+from hft_core.runtime.text import TextPreprocessor
 from hft_plugins.onnx import standalone
 from hft_plugins.onnx.card import model_card
 from hft_plugins.onnx.decisions import advice, answers, decision_gates, sampled
@@ -180,6 +181,7 @@ def _plain_classifier(described: dict[str, Any]) -> bool:
     labels = described["task"]["facts"].get("labels")
     return bool(
         getattr(import_module(described["task"]["module"]), "PREDICT_PY", False)
+        and described["preprocessor"]["module"] == TextPreprocessor.module
         and labels
         and list(graphs) == ["model"]
         and graphs["model"]["outputs"].get("logits") == ["batch", len(labels)]

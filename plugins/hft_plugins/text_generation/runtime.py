@@ -41,6 +41,8 @@ def predict(
     outputs: dict[str, Any] = {}
     for read, outputs in prefill(call, ids, mask):
         nll += _surprise(outputs["logits"], ids, mask, read)
+    if not settings.get("write", True):
+        return {"nll": nll}
     written = greedy(call, outputs, mask, settings["new_tokens"], arrays["end"])
     return {"nll": nll, "written": written.tokens, "margin": written.margin}
 
@@ -50,6 +52,8 @@ def postprocess(settings: Any, arrays: Arrays, outputs: Arrays, preprocessor: An
 
     A continuation on its own would lose the space that it begins with, in tokenizers whose texts begin with one.
     """
+    if not settings.get("write", True):
+        return outputs
     given, written = arrays["input_ids"], outputs["written"]
     whole = preprocessor.decode(Ragged.from_rows([[*given[row], *written[row]] for row in range(len(given))]))
     parts = zip(preprocessor.decode(given), whole, preprocessor.decode(written), strict=True)
@@ -58,12 +62,12 @@ def postprocess(settings: Any, arrays: Arrays, outputs: Arrays, preprocessor: An
 
 
 def decode(settings: Any, columns: Any, arrays: Arrays, outputs: Arrays, facts: Any) -> list[dict[str, Any]]:
-    """Give `text`, `margin`, `nll` and `tokens` of each row."""
+    """Give `text` and `margin`, where something was written, `nll` and `tokens` of each row."""
     given = arrays["input_ids"]
     assert isinstance(given, Ragged)  # encode() makes it so
-    found = [np.asarray(outputs[name]).tolist() for name in ("text", "margin", "nll")]
-    values = zip(*found, (given.lengths - 1).tolist(), strict=True)
-    return [dict(zip(("text", "margin", "nll", "tokens"), row, strict=True)) for row in values]
+    names = ("text", "margin", "nll") if settings.get("write", True) else ("nll",)
+    values = zip(*(np.asarray(outputs[name]).tolist() for name in names), (given.lengths - 1).tolist(), strict=True)
+    return [dict(zip((*names, "tokens"), row, strict=True)) for row in values]
 
 
 def _surprise(

@@ -24,6 +24,9 @@ class TextGeneration(Task):
     new_tokens: int = Field(default=20, ge=1)
     """Tokens to write at most; of a long text the beginning is cut so that these fit into the model's longest input."""
 
+    write: bool = True
+    """Whether to write at all; without it a prediction has `nll` and `tokens` only."""
+
     objective: ClassVar[str] = "causal-lm"
     runtime: ClassVar[str] = "hft_plugins.text_generation.runtime"
     gives: ClassVar[frozenset[str]] = frozenset({"text", "nll", "tokens"})
@@ -49,6 +52,10 @@ class TextGeneration(Task):
     def learn(self, train: Iterable[Columns]) -> Facts:
         """Nothing is learned."""
         return {}
+
+    def measuring(self, needs: frozenset[str]) -> Self:
+        """Perplexity needs no continuation, which costs most of the time."""
+        return self if "text" in needs else self.model_copy(update={"write": False})
 
     def head(self, facts: Facts) -> HeadSpec:
         """A distribution over the vocabulary for each next token."""

@@ -130,11 +130,11 @@ class TransformersNet(Net):
 
         Other heads lie beside it under heads/.
         """
-        first, *others = self.heads
-        whole = self.heads[first] if is_stock(self.heads[first]) else self.backbone
+        stock = [name for name in list(self.heads)[:1] if is_stock(self.heads[name])]
+        whole = self.heads[stock[0]] if stock else self.backbone
         with quiet():
             cast(Any, whole).save_pretrained(folder)
-        for name in others if whole is not self.backbone else self.heads:
+        for name in (name for name in self.heads if name not in stock):
             (folder / "heads").mkdir(exist_ok=True)
             save_file(
                 own_tensors(self.heads[name], self.backbone),

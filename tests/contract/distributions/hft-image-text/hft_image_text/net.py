@@ -64,9 +64,9 @@ class FusedNet(Net):
         """Give `logits` float [rows, size]."""
         return {"logits": self.heads[head](self._vectors(arrays))}
 
-    def embed(self, **arrays: torch.Tensor) -> torch.Tensor | None:
-        """Give both vectors of each row behind one another; nothing to say of texts alone."""
-        return self._vectors(arrays) if "pixels" in arrays else None
+    def embed(self, **arrays: torch.Tensor) -> torch.Tensor:
+        """Give both vectors of each row behind one another."""
+        return self._vectors(arrays)
 
     def parts(self) -> list[Part]:
         """Those of both towers, by their depths within them, and the heads."""

@@ -42,7 +42,7 @@ class Pixels:
 
     def pad(self, arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """Give `pixels` float32, -1 to 1; other arrays pass unchanged."""
-        pixels = {"pixels": arrays["pixels"].astype(np.float32) / 127.5 - 1} if "pixels" in arrays else {}
+        pixels = {"pixels": arrays["pixels"].astype(np.float32) / 127.5 - 1}
         return dict(arrays) | pixels
 
     def _picture(self, value: Any, index: int) -> NDArray[np.uint8]:
