@@ -156,6 +156,30 @@ def exported(make_tiny: Callable[[Path], Scratch], tmp_path_factory: pytest.Temp
     return hft_core.run(tiny.write()).bundle
 
 
+@pytest.fixture(scope="session")
+def proven() -> Callable[[Path], None]:
+    """Give ``proven(bundle)``: holds that an export was compared with torch as it has to be.
+
+    Every output at 9 shapes or more, where there is a mask with right, left and hole padding, within 1e-4 × scale; no
+    decision differs.
+    """
+
+    def check(bundle: Path) -> None:
+        gates = {gate["gate"]: gate for gate in json.loads((bundle / "parity.json").read_text("utf-8"))["gates"]}
+        assert all(gate["verdict"] == "passed" for name, gate in gates.items() if "int8" not in name)
+        assert gates["decisions: fp32"]["measured"].startswith("0 flips")
+        graphs = json.loads((bundle / "bundle.json").read_text("utf-8"))["graphs"]
+        for graph in graphs.values():
+            for output in graph["outputs"]:
+                gate = gates["numbers: cache" if output.startswith("present.") else f"numbers: {output}"]
+                bound, cases = gate["bound"].removeprefix("≤ ").split(" × scale in ")
+                assert float(bound) <= 1e-4
+                assert int(cases.removesuffix(" cases")) >= 9 * (3 if "attention_mask" in graph["inputs"] else 1)
+                assert float(gate["measured"].split()[0]) <= 1e-4
+
+    return check
+
+
 @pytest.fixture
 def surroundings(tmp_path: Path) -> dict[str, str]:
     """Environment of commands: a store of the test's own, one thread, no network."""

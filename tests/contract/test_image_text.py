@@ -204,7 +204,8 @@ def test_what_is_no_json_cannot_be_a_golden_row() -> None:
 # ---- the run ----
 
 
-def test_it_learns_from_the_image(finished: Any) -> None:
+def test_it_learns_from_the_image(finished: Any, proven: Any) -> None:
+    proven(finished.bundle)
     assert finished.metrics["validation"]["accuracy"] > 0.9  # majority: 0.5; the text says nothing
     described = json.loads((finished.bundle / "bundle.json").read_text("utf-8"))
     assert described["text"] == ["text"]

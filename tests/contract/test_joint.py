@@ -43,7 +43,7 @@ def stage_of(run: Any, recipe: Any) -> dict[str, Any]:
     return json.loads((Path(note["store"]) / "objects" / key / "stage.json").read_text("utf-8"))  # type: ignore[no-any-return]
 
 
-def test_it_trains_both_heads_and_exports(joint: Any) -> None:
+def test_it_trains_both_heads_and_exports(joint: Any, proven: Any) -> None:
     joint.recipe["export"] = [{"type": "onnx"}]
     joint.recipe["evaluate"] = {"metrics": [{"type": "accuracy"}, {"type": "perplexity"}]}
     run = hft_core.run(joint.write())
@@ -54,6 +54,7 @@ def test_it_trains_both_heads_and_exports(joint: Any) -> None:
     held_out = [point["validation"] for point in history if "validation" in point]
     assert all({"masked-lm loss", "masked-lm perplexity", "accuracy"} <= set(point) for point in held_out)
     assert (run.model / "heads" / "masked-lm.safetensors").is_file()
+    proven(run.bundle)
     answers = load(run.bundle).predict(["the film was good", "这家店很差"])
     assert [set(answer) for answer in answers] == [{"label", "score", "scores"}] * 2
 

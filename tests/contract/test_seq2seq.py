@@ -102,7 +102,8 @@ def test_it_learns_to_reverse_english_and_chinese(reversing: Any) -> None:
     assert [one["text"] for one in reversing.predict(["red cat sits", "山猫水"])] == ["sits cat red", "水猫山"]
 
 
-def test_the_export_was_compared_with_the_model(reversing: Any) -> None:
+def test_the_export_was_compared_with_the_model(reversing: Any, proven: Any) -> None:
+    proven(reversing.bundle)
     parity = json.loads((reversing.bundle / "parity.json").read_text("utf-8"))
     gates = {gate["gate"]: gate for gate in parity["gates"]}
     assert {gate["verdict"] for gate in gates.values()} == {"passed"}

@@ -58,7 +58,8 @@ def test_it_learns(run: Any) -> None:
     assert run.metrics["validation"]["perplexity"] < 60  # of 320 tokens
 
 
-def test_the_bundle_writes_what_transformers_writes(run: Any) -> None:
+def test_the_bundle_writes_what_transformers_writes(run: Any, proven: Any) -> None:
+    proven(run.bundle)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(run.model).eval()

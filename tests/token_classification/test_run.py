@@ -77,7 +77,8 @@ def test_it_learns(done: Any) -> None:
     assert {"entity-f1[person]", "entity-f1[place]"} <= set(done.metrics["test"])
 
 
-def test_the_bundle_answers_in_the_users_text(done: Any) -> None:
+def test_the_bundle_answers_in_the_users_text(done: Any, proven: Any) -> None:
+    proven(done.bundle)
     from hft_core.runtime import load
 
     bundle = load(done.bundle)
