@@ -140,3 +140,20 @@ def test_a_language_model_may_read_a_tasks_rows(two: Any) -> None:
     two.recipe["stages"][0]["objectives"].append({"type": "masked-lm", "data": ["subject.train", "sentiment.train"]})
     run = hft_core.run(two.write())
     assert (Path(run.model) / "heads" / "masked-lm.safetensors").is_file()
+
+
+def test_a_run_that_crashed_ends_with_the_same_weights(two: Any, crash_at: Any) -> None:
+    two.recipe["stages"][0] |= {"checkpoint_minutes": 0, "micro_batch": 5, "batch_size": 12}
+
+    def run(store: str) -> dict[str, bytes]:
+        out = two.folder / store
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HFT_STORE", str(out / "store"))
+            model = hft_core.run(two.write(), out=out / "run").model
+        return {file.name: file.read_bytes() for file in sorted(model.rglob("*.safetensors"))}
+
+    whole = run("whole")
+    assert len(whole) == 2, "the first task's folder, and the other head beside it"
+    for step in (2, 7):
+        crash_at(step, lambda: run("crashed"))
+    assert run("crashed") == whole

@@ -1,8 +1,7 @@
-"""Runs that are killed, stopped, or broken end with the same bytes once the same command has been given again."""
+"""Runs that are stopped or broken; tests/contract/test_kills.py has those that are killed."""
 
 from __future__ import annotations
 
-import random
 import signal
 from pathlib import Path
 from typing import Any
@@ -17,50 +16,6 @@ def products(folder: Path) -> dict[str, bytes]:
         for pattern in ("model/*.safetensors", "model/tokenizer.json", "bundle/onnx/*")
         for file in folder.glob(pattern)
     }
-
-
-def whole_recipe(project: Any) -> Path:
-    """All kinds of nodes: preparation with variants, pre-training, accumulation, a joint stage, export."""
-    adapt, tune = project.recipe["stages"]
-    tune["objectives"].append({"type": "masked-lm", "data": "corpus", "weight": {"from": 0.3, "to": 0.0}})
-    adapt |= {"epochs": 3, "checkpoint_minutes": 0}
-    tune |= {"epochs": 3, "checkpoint_minutes": 0, "micro_batch": 6, "schedule": {"type": "linear", "warmup": 0.2}}
-    file: Path = project.write(
-        prepare={"augment": [{"type": "random-swap", "copies": 1}]}, export=[{"type": "onnx", "precisions": ["fp32"]}]
-    )
-    return file
-
-
-@pytest.mark.slow
-def test_a_run_killed_again_and_again_ends_with_the_same_bytes(make_project: Any) -> None:
-    whole = make_project("whole")
-    process = whole.command("run", str(whole_recipe(whole)), PYTHONHASHSEED="1")
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
-    wanted = products(whole.folder / "runs" / "small")
-    assert len(wanted) >= 3
-
-    killed = make_project("killed")
-    recipe = whole_recipe(killed)
-    draw = random.Random(7)
-    kills = 0
-    for attempt in range(60):
-        process = killed.command("run", str(recipe), PYTHONHASHSEED=str(attempt))
-        # The first ones die early, in imports and preparation; later ones anywhere up to the export.
-        limit = draw.uniform(1, 9) if kills < 12 else 600
-        try:
-            _, errors = process.communicate(timeout=limit)
-        except Exception:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            kills += 1
-            continue
-        assert process.returncode == 0, errors
-        break
-    assert kills >= 4
-    found = products(killed.folder / "runs" / "small")
-    assert sorted(found) == sorted(wanted)
-    assert [name for name in wanted if found[name] != wanted[name]] == []
 
 
 @pytest.mark.slow
@@ -90,19 +45,6 @@ def test_sigterm_checkpoints_and_exits_75(make_project: Any) -> None:
     found = products(stopped.folder / "runs" / "small")
     assert sorted(found) == sorted(wanted)
     assert [name for name in wanted if found[name] != wanted[name]] == []
-
-
-@pytest.mark.slow
-def test_two_runs_in_other_folders_and_under_other_hash_seeds_are_the_same(make_project: Any) -> None:
-    found = []
-    for name, seed in (("one", "1"), ("two/deeper", "31337")):
-        project = make_project(name)
-        process = project.command("run", str(whole_recipe(project)), PYTHONHASHSEED=seed)
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
-        found.append(products(project.folder / "runs" / "small"))
-    assert sorted(found[0]) == sorted(found[1])
-    assert [name for name in found[0] if found[0][name] != found[1][name]] == []
 
 
 def test_a_stop_between_nodes_is_honoured(project: Any, events: Any) -> None:
