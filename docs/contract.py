@@ -1,11 +1,11 @@
-"""Writes the generated part of docs/contract.md: every base class as it stands, with signatures and first sentences.
+"""Writes the generated part of docs/contract.md: every base class with its fields and methods, a paragraph for each.
 
 Run `python docs/contract.py` after a change of them; a test fails where the page is older than the code.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import ast
 import inspect
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ MARKER = "<!-- from here on written by docs/contract.py -->"
 _BESIDE: dict[str, tuple[type[Any], ...]] = {
     "task": (components.Roles, components.HeadSpec),
     "model": (components.Preprocessor, components.TextEncoder, Net, Part, components.Graph),
-    "objective": (components.Stream, components.Loss),
+    "objective": (components.Stream, components.Loss, components.Ramp),
     "optimizer": (components.ParamGroup,),
     "exporter": (components.Finished, components.Section),
     "reader": (components.Rows, components.Refusal),
@@ -36,11 +36,21 @@ def page() -> str:
     return f"{written}{MARKER}\n\n" + "\n".join(_generated())
 
 
+def sections() -> dict[str, tuple[type[Any], ...]]:
+    """Give the classes of the page under their headings."""
+    kinds = {kind.capitalize(): (base, *_BESIDE.get(kind, ())) for kind, base in KINDS.items()}
+    return {"Component": (Component,)} | kinds
+
+
 def _generated() -> Iterator[str]:
     yield "## The base classes\n"
-    for kind, base in KINDS.items():
-        yield f"### {kind.capitalize()}\n"
-        for cls in (base, *_BESIDE.get(kind, ())):
+    yield (
+        "Each kind of component has one; the base of them all is `Component`. A *setting* is a key of the recipe; a "
+        "component's other attributes are class variables.\n"
+    )
+    for title, classes in sections().items():
+        yield f"### {title}\n"
+        for cls in classes:
             yield from _class(cls)
 
 
@@ -55,20 +65,22 @@ def _class(cls: type[Any]) -> Iterator[str]:
 
 
 def _attributes(cls: type[Any]) -> Iterator[str]:
-    """Class variables of components, and fields of what is no component, with the text under each."""
-    own = (
-        {}
-        if issubclass(cls, Component)
-        else {field.name for field in dataclasses.fields(cls)}
-        if dataclasses.is_dataclass(cls)
-        else {}
-    )
-    source = inspect.getsource(cls)
-    for match in re.finditer(r'^    (\w+): ([^\n]+?)(?: = [^\n]+)?\n    """(.*?)"""', source, re.MULTILINE | re.DOTALL):
-        name, annotation, text = match.groups()
-        if name in own or "ClassVar" in annotation or not (own or issubclass(cls, Component)):
-            form = annotation.removeprefix("ClassVar[").removesuffix("]") if "ClassVar" in annotation else annotation
-            yield _row(f"`{name}: {form}`", text)
+    """What a class declares, with the text under each: class variables, settings of a recipe, fields of a dataclass."""
+    body = ast.parse(inspect.getsource(cls)).body[0].body
+    for statement, following in zip(body, [*body[1:], None], strict=True):
+        if not isinstance(statement, ast.AnnAssign):
+            continue
+        name, form, mark = statement.target.id, ast.unparse(statement.annotation), ""
+        if form.startswith("ClassVar["):
+            if name == "kind" and cls is not Component:
+                continue  # the base of the kind says its own word
+            form = form.removeprefix("ClassVar[").removesuffix("]")
+        elif issubclass(cls, components.Settings):
+            name, mark = cls.model_fields[name].alias or name, " (setting)"
+            form = re.sub(r"Annotated\[(\w+), [^]]*\]", r"\1", form)
+        value = following.value if isinstance(following, ast.Expr) else None
+        text = inspect.cleandoc(value.value) if isinstance(value, ast.Constant) else ""
+        yield _row(f"`{name}: {form}`{mark}", text)
 
 
 def _methods(cls: type[Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -133,6 +133,9 @@ def _value(field: FieldInfo) -> str:
 def _words(annotation: Any) -> str:
     """Say what a field takes."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        bounds = [f"{_BOUNDS[name]} {value}" for one in arguments[1:] for name, value in _limits(one)]
+        return ", ".join([_words(arguments[0]), *bounds])
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin in (Union, UnionType):
@@ -158,6 +161,14 @@ def _words(annotation: Any) -> str:
     if issubclass(annotation, Component):
         return f"[{annotation.kind}](#{annotation.kind}s)"
     return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+
+
+def _limits(field: Any) -> Iterator[tuple[str, Any]]:
+    """The bounds of an annotated value, as pydantic keeps them."""
+    for entry in getattr(field, "metadata", ()):
+        for name in _BOUNDS:
+            if hasattr(entry, name):
+                yield name, getattr(entry, name)
 
 
 def _anchor(title: str) -> str:

@@ -70,3 +70,16 @@ class Interrupted(HftError):
     """The run was asked to stop; the same command continues it."""
 
     exit_code = 75
+
+
+def frames_of(error: BaseException) -> list[tuple[str, int]]:
+    """Give file and line of each frame that an error went through, those of another process included."""
+    import traceback  # only where something has gone wrong
+
+    here = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
+    return here + list(getattr(error, "frames", ()))
+
+
+def keep_frames(error: BaseException) -> None:
+    """Note an error's frames on it, for it loses its traceback on the way to another process."""
+    error.frames = frames_of(error)  # type: ignore[attr-defined]  # an attribute of our own

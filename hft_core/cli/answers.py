@@ -75,7 +75,9 @@ class Table(Writer):
         from rich.table import Table as RichTable
 
         columns = list(dict.fromkeys(key for answer in self._answers for key in answer))
-        table = RichTable(*columns)
+        table = RichTable()
+        for column in columns:
+            table.add_column(column, overflow="fold")  # Chinese has no spaces to break a line at
         for answer in self._answers:
             table.add_row(*(_short(answer.get(column)) for column in columns))
         Console(file=self.stream, markup=False, highlight=False).print(table)

@@ -34,7 +34,7 @@ def command(
         if stored:
             state, why = "stored", ""
         elif node.name in before and before[node.name]["key"] != node.key:
-            state, why = "run", difference(node.parts, before[node.name]["parts"])
+            state, why = "run", difference(node, before[node.name]["parts"])
         elif any((store.root / "work" / node.key).glob("step-*")):
             state, why = "continue", "has a checkpoint"
         else:

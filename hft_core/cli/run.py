@@ -54,18 +54,19 @@ def finish(
     if not as_json:
         summary(run.folder)
         return
-    bundle = str(run.bundle) if (run.folder / "bundle").is_dir() else None
-    click.echo(json.dumps({"run": str(run.folder), "metrics": run.metrics, "bundle": bundle}, ensure_ascii=False))
+    bundle = str(run.folder / "bundle") if (run.folder / "bundle").is_dir() else None
+    bundles = {task: str(folder) for task, folder in run.bundles.items()}
+    said = {"run": str(run.folder), "metrics": run.metrics, "bundle": bundle, "bundles": bundles}
+    click.echo(json.dumps(said, ensure_ascii=False))
 
 
 def summary(folder: Path) -> None:
     """Print figures beside baselines, where the results are, and the next sensible command."""
     report = json.loads((folder / "report.json").read_text("utf-8"))
-    headline = report["headline"]
-    if headline:
+    rows = {"this model": report["metrics"]} | report["baselines"]
+    for headline in report["headlines"]:
         split, metric = headline["split"], headline["metric"]
         click.echo(f"\n{split} {metric}:")
-        rows = {"this model": report["metrics"]} | report["baselines"]
         for name, figures in rows.items():
             if figure := figures.get(split, {}).get(metric):
                 click.echo(f"  {name:<14}{figure['value']:.4f}  ({figure['low']:.4f} … {figure['high']:.4f})")
@@ -73,8 +74,8 @@ def summary(folder: Path) -> None:
         click.echo(f"warning: {warning}")
     click.echo(f"\nreport: {shown(folder / 'report.html')}")
     click.echo(f"model:  {shown(folder / 'model')}")
-    if (folder / "bundle").is_dir():
-        click.echo(f"bundle: {shown(folder / 'bundle')}")
+    for bundle in sorted(folder.glob("bundle*/bundle.json")):
+        click.echo(f"bundle: {shown(bundle.parent)}")
     for command in report["next"]:
         click.echo(f"next:   {command['command']}")
 

@@ -27,6 +27,7 @@ class TextCleaner(Cleaner):
     """
 
     runtime: ClassVar[str]
+    """The module with what runs at predict time, too; named in the bundle."""
 
     def settings(self) -> dict[str, Any]:
         """Give the fields as plain JSON, as the runtime module gets them."""

@@ -28,14 +28,19 @@ class Finished:
     head: str
     """The task's name in the recipe, which is its head's name in the net."""
     task: Task
+    """The task, bound to its columns."""
     facts: Facts
+    """What it has learned."""
     model: Model
+    """The recipe's model; its `graphs` gives what there is to export."""
     preprocessor: Preprocessor
+    """The one that the net was trained with."""
     cleaners: Sequence[TextCleaner]
     """The recipe's text cleaners, in order."""
     validation: Columns
     """Real rows as they were read, before cleaning: what a user would give to the bundle."""
     metrics: Sequence[Metric]
+    """The metrics of the task, in order."""
     call: Call
     """Runs the trained net in torch, as evaluation does: what an export has to equal."""
     folder: Path
@@ -49,11 +54,13 @@ class Section:
     """What an exporter adds to the report."""
 
     title: str
+    """Its heading."""
     text: str = ""
     """A few sentences for a person."""
     table: Sequence[dict[str, Any]] = ()
     """Rows with the same keys."""
     svg: str = ""
+    """A drawing, as one `svg` element; empty: none."""
     data: dict[str, Any] = field(default_factory=dict)
     """The same for machines; lands in report.json."""
     refused: Sequence[str] = ()

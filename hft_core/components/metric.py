@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hft_core.components.base import Component
 from hft_core.components.task import Facts, Prediction
+from hft_core.errors import PluginError
 
 
 class Metric(Component):
@@ -22,6 +23,7 @@ class Metric(Component):
     additive: ClassVar[bool] = True
     """Whether `value` takes the sum of the rows' statistics; otherwise it takes the stack [rows, k]."""
     greater_is_better: ClassVar[bool] = True
+    """Which way its headline figure improves."""
 
     @abstractmethod
     def rows(
@@ -50,7 +52,11 @@ class Metric(Component):
         if self.additive and statistics.ndim == 2:
             statistics = statistics.sum(axis=0)
         own = self.type_name()
-        return {self.title + name.removeprefix(own): value for name, value in self.value(statistics, facts).items()}
+        found: Any = self.value(statistics, facts)
+        if not isinstance(found, dict):
+            kind = type(found).__name__
+            raise PluginError(f"metric {own!r}: its value() gave a {kind}, but has to give {{{own!r}: number, …}}")
+        return {self.title + name.removeprefix(own): value for name, value in found.items()}
 
     def measure(self, predictions: Sequence[Prediction], truths: Sequence[Prediction], facts: Facts) -> dict[str, Any]:
         """Give the values of these predictions."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hft_core.components.base import Component
 from hft_core.components.task import HeadSpec
 from hft_core.runtime.ragged import Arrays, Ragged
+from hft_core.store.hashing import digest_path
 
 if TYPE_CHECKING:
     import torch
@@ -105,6 +106,11 @@ class Model(Component):
     kind: ClassVar[str] = "model"
     located: ClassVar[frozenset[str]] = frozenset()
     """Fields of which `locate` says, in better words than the general check of files, what is missing."""
+
+    def identity(self) -> dict[str, Any]:
+        """Its settings, and the content of what it starts from, wherever that lies."""
+        start = self.locate()
+        return super().identity() | {"start": digest_path(start) if start else None}
 
     def locate(self) -> Path | None:
         """Give the folder of weights and preprocessor to start from, None for a fresh model.

@@ -14,11 +14,13 @@ class Part:
     """A named piece of a net: the only thing that freezing, layer-wise rates and re-initialising look at."""
 
     name: str
+    """A name for reports and messages, unique in the net, such as `layer.3`."""
     depth: float
     """0 at the input, 1 at the heads."""
     kind: str
     """`embeddings`, `layer` or `head`."""
     module: torch.nn.Module
+    """What it consists of."""
 
 
 class Net(torch.nn.Module):

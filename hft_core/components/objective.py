@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from numpy.typing import NDArray
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from hft_core.components.base import Component, Settings
 from hft_core.components.model import Preprocessor
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class Ramp(Settings):
     """A weight that changes linearly over the stage."""
 
-    from_: float
+    from_: float = Field(ge=0)
     """Weight at the first step."""
-    to: float
+    to: float = Field(ge=0)
     """Weight at the last step."""
 
     model_config = ConfigDict(alias_generator=lambda name: name.rstrip("_"), populate_by_name=True)
@@ -37,10 +37,13 @@ class Stream:
     """What an objective's data is seen through: live objects, given by the engine."""
 
     preprocessor: Preprocessor
+    """The model's."""
     roles: Roles
     """Of the stream's own columns."""
     task: Task | None = None
+    """The task whose rows these are, bound to their columns; None for an objective that trains none."""
     facts: Facts = field(default_factory=dict)
+    """What that task has learned."""
 
 
 @dataclass
@@ -61,6 +64,8 @@ class Objective(Component):
     """Keys of the statistics that its held-out rows give to metrics: language models {"nll", "tokens"}."""
     needs_task: ClassVar[bool] = False
     """Whether it makes sense only for a task: it trains the task's head on the task's rows."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """Keys that a task's predictions must have for this to train it, such as {"label"}."""
     couples: ClassVar[bool] = False
     """Whether the loss couples the rows of a step (in-batch negatives), so that it is no sum over micro-batches.
 
@@ -72,15 +77,22 @@ class Objective(Component):
     """The data source or sources that it reads, by their names under `data`."""
     task: str | None = None
     """The task whose head it trains; an objective that makes sense for a task only takes the recipe's one task."""
-    weight: float | Ramp = 1.0
+    weight: Annotated[float, Field(ge=0)] | Ramp = 1.0
     """Factor of its loss; `{from: 0.3, to: 0.0}` changes it linearly over the stage."""
+
+    def silent(self) -> bool:
+        """Whether its weight is 0 throughout: it is left out, and the stage is that without it."""
+        return not (self.weight.from_ or self.weight.to) if isinstance(self.weight, Ramp) else not self.weight
 
     def head(self, stream: Stream) -> HeadSpec | None:
         """Say which head it needs; None: the task's."""
         return None
 
     def encode(self, columns: Columns, stream: Stream) -> Arrays:
-        """Turn columns into arrays with one entry per training row; by default the task's encoding and targets."""
+        """Turn columns into arrays with one entry per training row or window; by default the task's encoding and targets.
+
+        ``row`` int64 says which row of `columns` each entry came from; without it entry i is row i.
+        """
         if stream.task is None:
             raise TypeError(f"{type(self).__name__} has no task and does not override encode()")
         arrays = stream.task.encode(columns, stream.preprocessor, stream.facts)
@@ -126,7 +138,13 @@ class Objective(Component):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
+        if "type" not in cls.model_fields:
+            return
         has_loss = cls.loss is not Objective.loss
         coupled = cls.vectors is not Objective.vectors and cls.couple is not Objective.couple
-        if "type" in cls.model_fields and not has_loss and not coupled:
+        if not has_loss and not coupled:
             raise TypeError(f"{cls.__qualname__}: implement loss(), or where rows couple vectors() and couple()")
+        if coupled and not cls.couples:
+            raise TypeError(
+                f"{cls.__qualname__}: it has vectors() and couple(), so declare `couples: ClassVar[bool] = True`"
+            )

@@ -22,6 +22,7 @@ class ParamGroup:
     names: list[str]
     """Their names in the net."""
     params: list[torch.nn.Parameter]
+    """The parameters themselves, in the order of `names`."""
     lr_scale: float = 1.0
     """Factor of the learning rate."""
     decay: bool = True

@@ -18,6 +18,7 @@ class Rows:
     """Rows that were read, in batches of a few thousand, with the place of each."""
 
     columns: Columns
+    """The rows by column."""
     places: list[int]
     """The line (or record) number of each row, counted from 1."""
 

@@ -92,7 +92,10 @@ class Task(Component):
     """Whether each row has one label out of a set: the baselines apply, and a split is stratified by it."""
 
     def bind(self, sample: Columns) -> Self:
-        """Give a copy whose columns are settled, from a sample of rows. Raises DataError where one is missing."""
+        """Give a copy whose columns are settled, from a sample of rows. Raises DataError where one is missing.
+
+        What it settles are plain values, such as the names of columns.
+        """
         return self
 
     @abstractmethod
@@ -101,7 +104,10 @@ class Task(Component):
 
     @abstractmethod
     def refusals(self, columns: Columns) -> list[str | None]:
-        """For each row of a labelled split: None, or why it cannot be used (it goes to the quarantine)."""
+        """For each row of a labelled split: None, or why it cannot be used (it goes to the quarantine).
+
+        A reason is a short code, such as `empty-text`, which the ledger counts by; after ": " may stand what was found.
+        """
 
     @abstractmethod
     def learn(self, train: Iterable[Columns]) -> Facts:

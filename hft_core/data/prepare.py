@@ -37,7 +37,7 @@ class Prepared:
     facts: Facts
     """What the task learned from these rows; empty where it learns nothing from them."""
     bound: dict[str, Any]
-    """Task settings that were settled from the data: its columns."""
+    """Task settings that were settled from the data: names of its columns."""
 
     @classmethod
     def load(cls, folder: Path) -> Prepared:
@@ -71,7 +71,7 @@ def prepare_train(
     task: Task, reader: Reader, shares: Mapping[str, float], cleaners: Sequence[Cleaner], out: Path
 ) -> None:
     """Prepare a task's training source, set `shares` of it aside for other splits, and learn the task's facts."""
-    task = task.bind(sample_of(reader))
+    asked, task = task, task.bind(sample_of(reader))
     roles = task.roles()
     ledgers = {"train": Ledger()}
     _read(task, reader, "train", roles, ledgers["train"], out)
@@ -92,7 +92,7 @@ def prepare_train(
     for name in ledgers:
         if name != "train":
             _check_targets(task, out / f"{name}.arrow", name, facts)
-    bound = {name: value for name, value in task.settings().items() if value is not None}
+    bound = {name: value for name, value in task.settings().items() if value != asked.settings()[name]}
     _finish(out, roles, ledgers, checks, facts, bound)
 
 

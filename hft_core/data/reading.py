@@ -43,10 +43,11 @@ def read_source(
         reasons = refusals(columns) if refusals else [None] * count
         for index, reason in enumerate(reasons):
             if reason:
-                ledger.quarantined[reason] += 1
+                code, _, detail = reason.partition(": ")
+                ledger.quarantined[code] += 1
                 row = {column: values[index] for column, values in columns.items() if column != ROW}
                 raw = json.dumps(row, ensure_ascii=False, default=str)
-                quarantine.add(Path(file).name, item.places[index], "task", reason, reason.replace("-", " "), raw)
+                quarantine.add(Path(file).name, item.places[index], "task", code, detail or code.replace("-", " "), raw)
         kept = [index for index, reason in enumerate(reasons) if reason is None]
         if kept:
             yield {column: [values[index] for index in kept] for column, values in columns.items()}

@@ -49,7 +49,12 @@ def _errors(
     for found, truth, text in zip(predictions, truths, texts, strict=True):
         told = _as_far_as(found, truth)
         if told != truth:
-            row = {"text": text[:500], "truth": _brief(truth), "predicted": _brief(told), "score": found.get("score")}
+            row = {
+                "text": text[:500],
+                "truth": _brief(truth, text),
+                "predicted": _brief(told, text),
+                "score": found.get("score"),
+            }
             wrong.append(row)
     return sorted(wrong, key=lambda row: -float(row["score"] or 0))[:_ERRORS]
 
@@ -63,10 +68,20 @@ def _as_far_as(found: Any, truth: Any) -> Any:
     return found
 
 
-def _brief(value: Mapping[str, Any]) -> str:
-    """A prediction in one line: its value where it has one only."""
+def _brief(value: Mapping[str, Any], text: str) -> str:
+    """A prediction in one line: its value where it has one only, and stretches of the text as what stands there."""
     only = next(iter(value.values())) if len(value) == 1 else value
-    return str(only if isinstance(only, str) else json.dumps(only, ensure_ascii=False))[:500]
+    if isinstance(only, list):
+        return "; ".join(_stretch(item, text) for item in only)[:500] or "–"
+    return (only if isinstance(only, str) else json.dumps(only, ensure_ascii=False))[:500]
+
+
+def _stretch(item: Any, text: str) -> str:
+    if not isinstance(item, Mapping) or not {"start", "end"} <= item.keys():
+        return json.dumps(item, ensure_ascii=False)
+    return (
+        f"{text[item['start'] : item['end']]} ({item['type']})" if "type" in item else text[item["start"] : item["end"]]
+    )
 
 
 def figures(

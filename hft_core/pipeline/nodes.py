@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -86,7 +86,7 @@ def make_node(
     parts = {
         "kind": kind,
         "settings": dict(settings),
-        "inputs": _by_role(inputs),
+        "inputs": {role: node.key for role, node in by_role(inputs).items()},
         "code": {module: _source(_ENGINE / module) for module in modules}
         | {
             f"{plugin.name} ({plugin.distribution})": _source(plugin.source)
@@ -98,13 +98,13 @@ def make_node(
     return Node(name, kind, digest_json(parts), parts, tuple(inputs), work, details)
 
 
-def _by_role(inputs: Sequence[Node]) -> dict[str, str]:
-    """Keys by kind and position: names are for people, and renaming a stage changes nothing."""
+def by_role(inputs: Sequence[Node]) -> dict[str, Node]:
+    """A node's inputs by kind and position, as they count in its key: renaming a stage changes nothing."""
     seen: Counter[str] = Counter()
     roles = {}
     for node in inputs:
         seen[node.kind] += 1
-        roles[f"{node.kind} {seen[node.kind]}"] = node.key
+        roles[f"{node.kind} {seen[node.kind]}"] = node
     return roles
 
 
@@ -123,14 +123,15 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def difference(new: Mapping[str, Any], old: Mapping[str, Any]) -> str:
-    """Say in a few words what differs between the parts of two keys."""
-    found = list(_differences(new, old, ()))
-    shown = "; ".join(found[:3])
-    return shown + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
+def difference(new: Node, old: Mapping[str, Any]) -> str:
+    """Say in a few words what differs between a node and the parts of an earlier key."""
+    found = list(_differences(new.parts, old, ()))
+    titles = {f"inputs {role} changed": f"{node.name} changed" for role, node in by_role(new.inputs).items()}
+    said = [titles.get(text, text) for text in found]
+    return "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else "")
 
 
-def _differences(new: Any, old: Any, path: tuple[str, ...]) -> Any:
+def _differences(new: Any, old: Any, path: tuple[str, ...]) -> Iterator[str]:
     if isinstance(new, Mapping) and isinstance(old, Mapping):
         for key in [*new, *(key for key in old if key not in new)]:
             yield from _differences(new.get(key), old.get(key), (*path, str(key)))

@@ -135,7 +135,7 @@ class _Builder:
             best = self._best_of(stage) if finetune else None
             of_tasks = self._rows_of(index)
             settings = {
-                **(self.data.model_settings if not before else {"model": self.recipe.model.identity()}),
+                **self.data.model_settings,
                 "stage": stage_identity(stage),
                 "carried": [head_name(objective) for other in stages[:index] for objective in other.objectives],
                 "seed": own_seed,
@@ -147,7 +147,7 @@ class _Builder:
             known = trained_tasks(self.recipe, range(index + 1))
             components: list[Component] = [
                 self.recipe.model, *stage.objectives, stage.optimizer, stage.schedule, *stage.techniques, *known.values(),
-                *(self.metrics if finetune else text_metrics(stage, self.metrics)),
+                *([best.metric] if best else []),  # the others are measured, but change nothing
             ]  # fmt: skip
             work = StageStep(
                 recipe=self.recipe,
@@ -197,7 +197,7 @@ class _Builder:
         metrics = task_metrics(task, self.metrics)
         settings = {
             "metrics": [metric.identity() for metric in metrics],
-            "model": self.recipe.model.identity(),
+            **self.data.model_settings,
             "task": [name, task.identity()],
         }
         work = partial(evaluate_step, self.recipe, self.data.place(name), metrics, stage.name)
@@ -282,6 +282,11 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
         "micro_batch": stage.micro_batch,
         "optimizer": stage.optimizer.identity(),
         "schedule": stage.schedule.identity(),
-        "techniques": [technique.identity() for technique in stage.techniques],
+        # Names are for people, and a technique may refer to objectives by them: their places count.
+        "techniques": [
+            {k: v for k, v in technique.identity().items() if k != "on"}
+            | {"on": [place for place, objective in enumerate(stage.objectives) if technique.applies(objective)]}
+            for technique in stage.techniques
+        ],
         "clip": stage.clip,
     }

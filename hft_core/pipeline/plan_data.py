@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hft_core.components import Component, Model, Task
+from hft_core.components import Component, Task
 from hft_core.data.prepare import shares_of
 from hft_core.pipeline.nodes import Node, make_node
 from hft_core.pipeline.steps.common import TaskPlace
@@ -23,7 +23,6 @@ from hft_core.recipe.check import stage_name
 from hft_core.recipe.model import Recipe
 from hft_core.recipe.sources import readers_of, sources_of, split_of, text_sources, title_of
 from hft_core.registry import Registry
-from hft_core.store.hashing import digest_path
 
 
 class DataNodes:
@@ -32,11 +31,7 @@ class DataNodes:
     def __init__(self, recipe: Recipe, registry: Registry, start: Path | None):
         self.recipe = recipe
         self.start = start
-        starts = [model.locate() for model in recipe.model.nested() if isinstance(model, Model)]
-        self.model_settings = {
-            "model": recipe.model.identity(),
-            "starts": [digest_path(path) if path else None for path in starts],
-        }
+        self.model_settings = {"model": recipe.model.identity()}
         self._node = partial(make_node, registry)
         self.splits = {name: self._splits(name, task) for name, task in recipe.all_tasks.items()}
         self.augments = {name: self._augment(name) for name in recipe.all_tasks if recipe.prepare.augment}

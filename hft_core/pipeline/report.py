@@ -16,7 +16,7 @@ from hft_core.pipeline.nodes import Node
 from hft_core.pipeline.plan import Plan
 from hft_core.pipeline.steps.common import read_json, write_json
 from hft_core.recipe.load import LoadedRecipe
-from hft_core.recipe.metrics import best_metric, task_metrics
+from hft_core.recipe.metrics import best_metric, deciding_metrics, task_metrics
 from hft_core.recipe.model import Recipe
 from hft_core.recipe.sources import title_of
 from hft_core.registry import Registry
@@ -54,6 +54,7 @@ def write_report(
         "headline": {"split": split, "metric": best.title, "greater_is_better": best.metric.greater_is_better}
         if best and evaluated
         else None,
+        "headlines": _headlines(recipe, plan, folders),
         "intervals": "95 %, over rows, one seed" if len(seeds) == 1 else f"95 %, over rows and {len(seeds)} seeds",
         "metrics": _metrics(recipe, plan, folders, shipped),
         "baselines": _baselines(recipe, plan, folders),
@@ -76,6 +77,19 @@ def write_report(
 def _not_loaded(registry: Registry) -> list[str]:
     broken = [plugin for plugin in registry.plugins if plugin.problem and not plugin.disabled]
     return [f"plugin {plugin.title} was not loaded: {plugin.problem}" for plugin in broken]
+
+
+def _headlines(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> list[dict[str, str]]:
+    """The figure that people look at first, for each task: that which decides, or its first one."""
+    best = best_metric(recipe, plan.metrics)
+    found = []
+    for name, task in plan.tasks.items():
+        own = [one.title for one in deciding_metrics(recipe, plan.metrics) if one.task == name]
+        if task.evaluations and own:
+            on_test = (folders[task.evaluations[0].name] / "test.json").is_file()
+            title = best.title if best and best.task == name else own[0]
+            found.append({"split": "test" if on_test else "validation", "metric": title})
+    return found
 
 
 def _metrics(recipe: Recipe, plan: Plan, folders: Mapping[str, Path], shipped: int) -> dict[str, Any]:
@@ -125,11 +139,13 @@ def _details(evaluated: Sequence[Path], split: str, shipped: int) -> dict[str, A
     content = read_json(evaluated[shipped] / f"{split}.json")
     if "pairs" not in content:
         return nothing | {"errors": content["errors"]}
-    labels = read_json(evaluated[shipped] / "facts.json")["labels"]
+    seen = {str(label) for pair in content["pairs"] for label in pair}
+    known = list(map(str, read_json(evaluated[shipped] / "facts.json").get("labels", ())))
+    labels = [*known, *sorted(seen - set(known))]
     places = {label: index for index, label in enumerate(labels)}
     matrix = [[0] * len(labels) for _ in labels]
     for truth, found in content["pairs"]:
-        matrix[places[truth]][places[found]] += 1
+        matrix[places[str(truth)]][places[str(found)]] += 1
     per_class = []
     for index, label in enumerate(labels):
         hits, support, predicted = matrix[index][index], sum(matrix[index]), sum(row[index] for row in matrix)
@@ -221,13 +237,12 @@ def _checks(plan: Plan, folders: Mapping[str, Path]) -> tuple[list[Any], list[st
 def _stage(node: Node, folder: Path) -> dict[str, Any]:
     note = read_json(folder / "stage.json")
     best = [f"best at step {note['best_step']} of {note['steps']}"] if note["best_step"] else []
-    history = [{key: value for key, value in point.items() if key != "losses"} for point in note["history"]]
     return {
         "name": node.name.removeprefix("stage "),
         "kind": node.parts["settings"]["stage"]["stage"],
         "seconds": note["seconds"],
         "steps": note["steps"],
-        "curves": history,
+        "curves": note["history"],
         "notes": [*best, *note["notes"]],
     }
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hft_core.errors import DISK_ERRNOS, DamagedError, DiskError, HftError, PluginError, RecipeError
+from hft_core.errors import DISK_ERRNOS, DamagedError, DiskError, HftError, PluginError, RecipeError, frames_of
 from hft_core.pipeline.execute import execute
 from hft_core.pipeline.folder import require_writable, write_run
 from hft_core.pipeline.plan import build_plan
@@ -153,14 +152,12 @@ def carry_out(
 
 def _culprit(error: Exception, registry: Registry) -> str | None:
     """Name the plugin in whose code an error arose, unless it is one of ours."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+    for filename, line in reversed(frames_of(error)):
         for plugin in registry.plugins:
-            inside = plugin.source and (
-                Path(frame.filename) == plugin.source or plugin.source in Path(frame.filename).parents
-            )
+            inside = plugin.source and (Path(filename) == plugin.source or plugin.source in Path(filename).parents)
             if inside and plugin.distribution != "hft-core":
                 return (
-                    f"plugin {plugin.title} failed in {frame.filename}, line {frame.lineno}: {type(error).__name__}: {error}. "
+                    f"plugin {plugin.title} failed in {filename}, line {line}: {type(error).__name__}: {error}. "
                     "Correct it, or leave its component out of the recipe; what is finished is kept"
                 )
     return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hft_core.components import Objective
 from hft_core.errors import DataError, RecipeError
 from hft_core.recipe.metrics import deciding_metrics, task_metrics
-from hft_core.recipe.model import MAIN, SPLITS, Recipe, Split, Stage
+from hft_core.recipe.model import SPLITS, Recipe, Split, Stage
 from hft_core.recipe.sources import readers_of, resolve, source_names, trained_tasks
 from hft_core.recipe.walk import entries, input_paths
 from hft_core.recipe.yaml import Location, place_of
@@ -92,16 +92,19 @@ def _tasks(recipe: Recipe) -> Iterator[Problem]:
             )
         elif stage.stage == "pretrain" and trains_task:
             yield ("stages", index), "a pretrain stage has language-modelling objectives only; make it a finetune stage"
+        if all(objective.silent() for objective in stage.objectives):
+            yield ("stages", index, "objectives"), "every objective has the weight 0, so there is nothing to learn"
         for position, objective in enumerate(stage.objectives):
             yield from _task_of(objective, recipe, ("stages", index, "objectives", position))
     trained = trained_tasks(recipe, range(len(recipe.stages)))
+    unclear = [objective for stage in recipe.stages for objective in stage.objectives if _unclear(objective, recipe)]
     for name in tasks:
         place: Location = ("data",) if len(tasks) == 1 else ("data", name)
         if "train" not in readers_of(recipe, name):
             found = ", ".join(recipe.data.tasks or recipe.data.sources) or "none"
             where = "a source `train`" if len(tasks) == 1 else f"its data under its name, `{name}: {{train: …}}`"
             yield place, f"the task {name!r} needs {where}; there are {found}"
-        elif name not in trained and any(stage.stage == "finetune" for stage in recipe.stages):
+        elif name not in trained and not unclear and any(stage.stage == "finetune" for stage in recipe.stages):
             yield ("stages",), f"no stage trains the task {name!r}; add {{type: task, task: {name}, data: train}}"
     for name in recipe.data.tasks:
         if name not in tasks:
@@ -109,6 +112,11 @@ def _tasks(recipe: Recipe) -> Iterator[Problem]:
             yield ("data", name), f"there is no task {name!r}{_nearest(name, list(tasks))} Tasks: {known}"
     if recipe.export and not any(stage.stage == "finetune" for stage in recipe.stages):
         yield ("export",), "an export needs a finetune stage, whose task the exported model answers"
+
+
+def _unclear(objective: Objective, recipe: Recipe) -> bool:
+    """Whether it should train a task, but does not say which: one complaint about that is enough."""
+    return objective.task not in recipe.all_tasks if objective.task else objective.needs_task
 
 
 def _task_of(objective: Objective, recipe: Recipe, place: Location) -> Iterator[Problem]:
@@ -120,6 +128,13 @@ def _task_of(objective: Objective, recipe: Recipe, place: Location) -> Iterator[
     elif objective.task is None and objective.needs_task:
         which = f"say which one with `task:`, out of {known}" if tasks else "the recipe has no `task`"
         yield place, f"{{type: {objective.type_name()}}} trains a task; {which}"
+    elif objective.task is not None and not objective.needs <= tasks[objective.task].gives:
+        task = tasks[objective.task]
+        yield (
+            place,
+            f"{objective.type_name()} trains tasks that give {', '.join(sorted(objective.needs))}, but {objective.task!r} "
+            f"({task.type_name()}) gives {', '.join(sorted(task.gives))}; its objective is {task.objective}",
+        )
     elif objective.task is not None and not objective.needs_task:
         usual = tasks[objective.task].objective
         if usual != objective.type_name():
@@ -138,7 +153,7 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
         for position, objective in enumerate(stage.objectives):
             place = ("stages", index, "objectives", position, "data")
             names = source_names(objective)
-            for name in names:
+            for name in names if not _unclear(objective, recipe) else ():
                 source = resolve(recipe, objective, name)
                 if source is None:
                     yield place, f"there is no data source {name!r}{_nearest(name, known)} Sources: {', '.join(known)}"
@@ -153,8 +168,11 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
     read |= set(SPLITS) if len(tasks) == 1 and not recipe.data.tasks else set()
     for name in recipe.data.sources:
         if name not in read:
-            hint = _nearest(name, [other for other in (*SPLITS, *read) if other not in recipe.data.sources])
-            yield ("data", name), f"nothing reads the source {name!r}{hint} Read are {', '.join(sorted(read))}"
+            hint = _nearest(name, [other for other in read if other not in recipe.data.sources])
+            yield (
+                ("data", name),
+                f"nothing reads the source {name!r}{hint} Read are {', '.join(sorted(read)) or 'none'}",
+            )
     splits: list[tuple[Location, Split | None, Collection[str]]] = [(("data",), recipe.data.split, recipe.data.sources)]
     splits += [(("data", name), group.split, group.model_fields_set) for name, group in recipe.data.tasks.items()]
     for where, split, given in splits:
@@ -241,7 +259,9 @@ def _metrics(recipe: Recipe) -> Iterator[Problem]:
             yield ("evaluate", "metrics"), f"none of the metrics measures {whose} predictions; add one, such as {usual}"
             return
     best = recipe.evaluate.best
-    if best and recipe.all_tasks and best.removeprefix(f"{MAIN}.") not in names:
+    # With one task both forms serve: METRIC, and TASK.METRIC.
+    also = [] if several else [f"{task}.{name}" for task in recipe.all_tasks for name in names]
+    if best and recipe.all_tasks and best not in (*names, *also):
         whose = (
             "the task's metrics" if recipe.evaluate.metrics else "the task's usual metrics, and `metrics` names none"
         )

@@ -16,6 +16,7 @@ from hft_core.recipe.messages import messages
 from hft_core.recipe.model import Recipe, TaskObjective
 from hft_core.recipe.narrow import narrow
 from hft_core.recipe.overrides import apply_overrides
+from hft_core.recipe.sources import source_names
 from hft_core.recipe.yaml import SET, Location, read_yaml
 from hft_core.registry import Registry
 
@@ -95,9 +96,20 @@ def _with_task_objectives(recipe: Recipe, registry: Registry) -> Recipe:
     only = next(iter(recipe.all_tasks)) if len(recipe.all_tasks) == 1 else None
     stages = []
     for stage in recipe.stages:
-        objectives = [_settled(objective, recipe, only, registry) for objective in stage.objectives]
+        tuned = only if stage.stage == "finetune" else None
+        objectives = [
+            _settled(_claimed(objective, recipe, tuned), recipe, only, registry) for objective in stage.objectives
+        ]
         stages.append(stage.model_copy(update={"objectives": objectives}))
     return recipe.model_copy(update={"stages": stages})
+
+
+def _claimed(objective: Objective, recipe: Recipe, only: str | None) -> Objective:
+    """Take an objective of the task's own type on the task's rows for the task's, as one writes it to set its fields."""
+    if only is None or objective.task is not None or objective.needs_task:
+        return objective
+    usual = recipe.all_tasks[only].objective == objective.type_name()
+    return objective.model_copy(update={"task": only}) if usual and source_names(objective) == ["train"] else objective
 
 
 def _settled(objective: Objective, recipe: Recipe, only: str | None, registry: Registry) -> Objective:

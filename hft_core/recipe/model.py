@@ -78,8 +78,8 @@ class Data(Settings):
         if not isinstance(value, Mapping):
             return value
         own = {"split"} & set(value)
-        of_tasks = {key for key in value if key not in own and _is_task_data(value[key])}
-        sources = {key: value[key] for key in value if key not in own | of_tasks}
+        of_tasks = [key for key in value if key not in own and _is_task_data(value[key])]
+        sources = {key: value[key] for key in value if key not in (*own, *of_tasks)}
         return {key: value[key] for key in own} | {"sources": sources, "tasks": {key: value[key] for key in of_tasks}}
 
     @classmethod

@@ -85,8 +85,8 @@ class Point(TypedDict):
 
     step: int
     epoch: float
-    loss: NotRequired[float]
-    """Training loss; absent where the point is a validation only."""
+    losses: NotRequired[dict[str, float]]
+    """Training loss of each objective; absent where the point is a validation only."""
     lr: NotRequired[float]
     """The largest learning rate among the parameter groups."""
     validation: NotRequired[dict[str, float]]
@@ -173,6 +173,8 @@ class Report(TypedDict):
     recipe: str
     """The recipe as YAML."""
     headline: Headline | None
+    headlines: list[dict[str, str]]
+    """`split` and `metric` of the figure that people look at first, for each task."""
     intervals: str
     """In words: what intervals are over, such as `95 %, over rows, one seed`."""
     metrics: dict[str, Figures]

@@ -30,14 +30,24 @@ def results(report: Report) -> Markup:
 
 def errors(report: Report) -> Markup:
     """Give the wrong predictions of which the model was surest."""
+    scored = any(entry["score"] is not None for entry in report["errors"])
+    heads, kinds = ("text", "truth", "predicted"), ("text", "short", "short") if scored else ("text", "text", "text")
     rows = [
-        (shortened(entry["text"], 400), entry["truth"], entry["predicted"], figure(entry["score"]))
+        (
+            shortened(entry["text"], 400),
+            entry["truth"],
+            entry["predicted"],
+            *([figure(entry["score"])] if scored else []),
+        )
         for entry in report["errors"]
     ]
+    if not scored:
+        note = element("p", "Rows with a wrong prediction.", class_="muted")
+        return joined([note, table(heads, kinds, rows)])
     note = element(
         "p", "Wrong predictions, the surest first: many of them are wrong or doubtful labels.", class_="muted"
     )
-    return joined([note, table(("text", "truth", "predicted", "score"), ("text", "short", "short", "number"), rows)])
+    return joined([note, table((*heads, "score"), (*kinds, "number"), rows)])
 
 
 def _split(report: Report, split: str) -> Markup:

@@ -35,7 +35,14 @@ def _charts(stage: Stage) -> list[tuple[str, Markup]]:
         )
         for name in names
     }
-    losses = [Series("training loss", [(p["step"], p["loss"]) for p in curves if "loss" in p])]
+    trained = list(dict.fromkeys(name for point in curves for name in point.get("losses", {})))
+    losses = [
+        Series(
+            f"training loss of {name}" if len(trained) > 1 else "training loss",
+            [(p["step"], p["losses"][name]) for p in curves if name in p.get("losses", {})],
+        )
+        for name in trained
+    ]
     losses += [measured[name] for name in names if name == "loss"]
     figures = [measured[name] for name in names if name != "loss"]
     rates = [Series("learning rate", [(p["step"], p["lr"]) for p in curves if "lr" in p])]

@@ -38,7 +38,10 @@ def same_decision(reference: Mapping[str, Any], other: Mapping[str, Any], tie: f
 
 
 def drift(reference: Any, other: Any) -> float:
-    """Give the largest difference of floating-point numbers at the same place; infinite where one is NaN or missing."""
+    """Give the largest difference of floating-point numbers at the same place, of those over 1 as a share of them.
+
+    Infinite where one is NaN or missing. Shares, because a sum over hundreds of tokens rounds by hundreds of roundings.
+    """
     if isinstance(reference, Mapping) and isinstance(other, Mapping):
         return max((drift(value, other.get(key)) for key, value in reference.items()), default=0.0)
     if isinstance(reference, list | tuple) and isinstance(other, list | tuple):
@@ -47,6 +50,9 @@ def drift(reference: Any, other: Any) -> float:
         return max((drift(one, two) for one, two in zip(reference, other, strict=True)), default=0.0)
     if not isinstance(reference, float):
         return 0.0
-    if not isinstance(other, int | float) or math.isnan(reference) or math.isnan(other):
+    if not isinstance(other, int | float):
         return math.inf
-    return abs(reference - other)
+    if reference == other:
+        return 0.0  # two infinities, too
+    difference = abs(reference - other)
+    return difference / max(1.0, abs(reference)) if math.isfinite(difference) else math.inf

@@ -32,7 +32,7 @@ DESCRIPTION = "bundle.json"
 GOLDEN = "golden.jsonl"
 OWN_PACKAGES = frozenset({"hft_core", "hft_plugins"})
 TOLERANCE = {"fp32": 1e-3}
-"""How far a golden vector's numbers may be off on another machine; precisions that are not named: 0.1.
+"""How far a golden vector's numbers may be off on another machine (see `agreement.drift`); others than these: 0.1.
 
 Kernels differ between processors: an fp32 sum by its order, an 8-bit one by how products are accumulated.
 """
@@ -147,10 +147,12 @@ class Bundle:
         """Check every file's checksum, and the golden rows' predictions at the opened precision.
 
         Returns:
-            `files` checked, golden `rows` answered, and `drift`, the largest difference of a number.
+            `files` checked, golden `rows` answered, and `drift`, the largest difference of a number (see
+            `agreement.drift`).
 
         Raises:
-            DamagedError: a checksum differs, or a prediction does.
+            DamagedError: a checksum differs, or a prediction does. One that is a tie may be decided the other way, with
+                other numbers then.
         """
         manifest.check(self.folder, self._sums, self._sums)
         golden = self.golden()
@@ -158,7 +160,8 @@ class Bundle:
         largest = 0.0
         predictions = self.predict(row for row, _ in golden)
         for place, ((_, expected), found) in enumerate(zip(golden, predictions, strict=True), 1):
-            difference = agreement.drift(expected, found)
+            same = agreement.decision(expected) == agreement.decision(found)
+            difference = agreement.drift(expected, found) if same else 0.0
             if not agreement.same_decision(expected, found, tie=tolerance) or difference > tolerance:
                 raise DamagedError(
                     f"{self.folder / GOLDEN}, line {place}: at {self.precision} this machine predicts {found}, the "
@@ -202,11 +205,15 @@ class Bundle:
 
 
 def find(path: str | PathLike[str]) -> Path:
-    """Give the bundle's folder for it or for a run's folder. Raises RecipeError where neither is there."""
+    """Give the bundle's folder for it or for a run's folder. Raises RecipeError where there is none, or a choice."""
     folder = Path(path)
     for candidate in (folder, folder / "bundle"):
         if (candidate / DESCRIPTION).is_file():
             return candidate
+    if found := sorted(file.parent.name for file in folder.glob(f"*/{DESCRIPTION}")):
+        raise RecipeError(
+            f"{folder} is no bundle, but has bundles in it: {', '.join(found)}; name one, such as {folder / found[0]}"
+        )
     raise RecipeError(f"{folder} is no bundle, and no run with one: {DESCRIPTION} is neither in it nor in its bundle/")
 
 

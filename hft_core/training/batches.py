@@ -5,6 +5,7 @@ A batch is a function of its step, so it is the same whoever makes it, and a res
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from hft_core.errors import HftError
+from hft_core.errors import keep_frames
 from hft_core.training.streams import LiveStream
 
 
@@ -28,7 +29,7 @@ class MicroBatch:
     arrays: dict[str, torch.Tensor]
 
 
-class Batches(Dataset[list[list[MicroBatch]] | HftError]):
+class Batches(Dataset[list[list[MicroBatch]] | Exception]):
     """Item i: the micro-batches of step i, a list for each stream; none for a stream whose weight is 0 there."""
 
     def __init__(self, streams: Sequence[LiveStream], steps: int, size: int, process: int = 0, processes: int = 1):
@@ -39,10 +40,11 @@ class Batches(Dataset[list[list[MicroBatch]] | HftError]):
         """A stream's weight at a step."""
         return stream.weight(step / max(1, self.steps - 1))
 
-    def __getitem__(self, step: int) -> list[list[MicroBatch]] | HftError:
+    def __getitem__(self, step: int) -> list[list[MicroBatch]] | Exception:
         try:
             return [self._of(stream, step) if self.weight(stream, step) else [] for stream in self.streams]
-        except HftError as error:  # handed over whole: the loader would put a traceback into its message
+        except Exception as error:  # handed over whole: the loader would put a traceback into its message
+            keep_frames(error)
             return error
 
     def _of(self, stream: LiveStream, step: int) -> list[MicroBatch]:
@@ -57,10 +59,13 @@ class Batches(Dataset[list[list[MicroBatch]] | HftError]):
             sampler=range(first, self.steps),
             num_workers=workers,
             collate_fn=_unchanged,
+            multiprocessing_context="fork"
+            if workers and sys.platform == "linux"
+            else None,  # knows what is loaded here
             generator=torch.Generator(),  # the loader draws a seed; training's randomness is none of its business
         )
         for made in loader:
-            if isinstance(made, HftError):
+            if isinstance(made, Exception):
                 raise made
             yield made
 

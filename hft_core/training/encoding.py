@@ -9,7 +9,7 @@ import numpy as np
 
 from hft_core.components import Objective, Stream
 from hft_core.data.table import ROW, VARIANT, read_table
-from hft_core.errors import DataError
+from hft_core.errors import DataError, PluginError
 from hft_core.runtime.ragged import Arrays, Ragged, concatenated
 
 _SOURCE_STRIDE = 1 << 40  # row numbers of several sources must not meet
@@ -31,6 +31,8 @@ def encode_files(objective: Objective, files: Sequence[Path], streams: Sequence[
     for source, (file, stream) in enumerate(zip(files, streams, strict=True)):
         for columns in read_table(file):
             arrays = objective.encode(columns, stream)
+            if "row" not in arrays:
+                arrays["row"] = np.arange(_entries(arrays, len(columns[ROW]), objective))
             position = np.asarray(arrays["row"])  # in this batch
             arrays["row"] = np.array(columns[ROW], np.int64)[position] + source * _SOURCE_STRIDE
             arrays["variant"] = np.array(columns[VARIANT], np.int64)[position]
@@ -38,6 +40,17 @@ def encode_files(objective: Objective, files: Sequence[Path], streams: Sequence[
     if not parts or not sum(len(part["row"]) for part in parts):
         raise DataError(f"objective {objective.type_name()}: its data ({objective.data}) has no usable row")
     return concatenated(parts)
+
+
+def _entries(arrays: Arrays, rows: int, objective: Objective) -> int:
+    """The number of entries of arrays that do not say which row each is of: as many as rows."""
+    entries = {len(array) for array in arrays.values()}
+    if entries != {rows}:
+        raise PluginError(
+            f"objective {objective.type_name()!r}: its encode() gave arrays of {sorted(entries)} entries for {rows} rows; "
+            "where these differ, it has to say with `row` (int64) which row each entry came from"
+        )
+    return rows
 
 
 def save_arrays(arrays: Arrays, folder: Path) -> None:

@@ -7,30 +7,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from hft_core.components import Columns, Loss
 from hft_core.errors import Interrupted, NonFiniteError, OutOfMemoryError, RecipeError
 from hft_core.runtime.randomness import key_of
 from hft_core.training import checkpoint
 from hft_core.training.allocator import keep_large_buffers
-from hft_core.training.batches import Batches, MicroBatch, micro_batch
-from hft_core.training.inference import infer
+from hft_core.training.batches import Batches, micro_batch
+from hft_core.training.gradients import Gradients
 from hft_core.training.job import Job, Result
+from hft_core.training.measure import measure, score, try_out
 from hft_core.training.module import Forward, parameter_groups
 from hft_core.training.processes import Processes
-from hft_core.training.streams import LiveStream
 
 _LOGGED = 200  # points of a stage's curve
-_EVALUATION_BATCH = 64
-_SMALLEST_CHOICE = 100  # validation rows under which the best epoch cannot be told from luck
 
 
 def train(job: Job) -> Result:
@@ -82,6 +77,7 @@ class _Stage:
         # Only the wrapper runs in mixed precision; evaluation calls the net itself, in fp32. In "evaluation mode",
         # accelerate adds no data parallelism of its own: see processes.
         self.trained = self.accelerator.prepare_model(Forward(self.net), evaluation_mode=True)
+        self.gradients = Gradients(self.trained, self.accelerator, self.processes, self.techniques, job.seed)
         self.groups = parameter_groups(self.net)
         for technique, _ in self.techniques:
             self.groups = technique.groups(self.net, self.groups)
@@ -106,7 +102,7 @@ class _Stage:
 
     def _new_heads(self) -> tuple[int, list[torch.nn.Parameter]]:
         """Steps in which the heads are trained alone, and their parameters: a new head's gradients would spoil the backbone."""
-        used = {stream.head for stream in self.job.streams if not stream.silent()}
+        used = {stream.head for stream in self.job.streams}
         names = [name for name in self.job.heads if name in self.net.new_heads and name in used]
         if not names:
             return 0, []
@@ -122,7 +118,8 @@ class _Stage:
         ]
         steps = min(100, round(max(self.job.heads[name].settle for name in names) * self.steps))
         alone = f", and the heads are trained alone for {steps} steps" if steps else ""
-        self.job.say(f"the weights have no head {', '.join(names)}: it is new{alone}")
+        these = "its head" if len(names) == 1 else "their heads"
+        self.job.say(f"new for this model: {', '.join(names)} ({these} start from random numbers{alone})")
         return steps, own
 
     def _refuse_coupled_rows(self) -> None:
@@ -159,11 +156,11 @@ class _Stage:
         self.job.say(f"continuing at step {self.step} of {self.steps}")
 
     def dry_run(self) -> None:
-        """Run the longest and the first batch forward and backward before step one: what cannot work fails here."""
+        """Train on the longest and the first batch, and predict a few rows, before step one: what cannot work fails here."""
         for stream in self.job.streams:
             for made in (stream.longest_batch(self.micro), stream.micro_batches(0, self.micro)[0][1]):
                 batch = micro_batch(stream, 0, made)
-                loss = self._loss(stream, batch)
+                loss = self.gradients.loss(stream, batch, self.step)
                 self.accelerator.backward(loss.sum / max(1, batch.count))
                 if not torch.isfinite(loss.sum):
                     raise NonFiniteError(
@@ -171,6 +168,7 @@ class _Stage:
                         f"unusable, or its longest rows or those of the first batch ({stream.rows(0)})"
                     )
         self.optimizer.zero_grad(set_to_none=True)
+        try_out(self.net, self.job)
 
     # ---- fit ----
 
@@ -187,7 +185,8 @@ class _Stage:
         made = next(self.coming)
         counts = self.processes.sums([sum(batch.count for batch in batches) for batches in made])
         losses = [
-            self._backward(stream, batches, self.batches.weight(stream, self.step) / max(1.0, count)) / max(1.0, count)
+            self.gradients.add(stream, batches, self.batches.weight(stream, self.step) / max(1.0, count), self.step)
+            / max(1.0, count)
             for stream, batches, count in zip(self.job.streams, made, counts, strict=True)
         ]
         self.processes.add_gradients(self.parameters)
@@ -201,71 +200,6 @@ class _Stage:
         for technique, state in self.techniques:
             technique.after_step(self.net, state, self.step)
         self._log(factor)
-
-    def _backward(self, stream: LiveStream, batches: Sequence[MicroBatch], factor: float) -> float:
-        """Add the gradient of `factor` times the objective's sum over these micro-batches; gives that sum."""
-        if not factor:
-            return 0.0
-        if stream.objective.couples and (len(batches) > 1 or self.processes.count > 1):
-            return self._backward_coupled(stream, batches, factor)
-        total = 0.0
-        for batch in batches:
-            loss = self._loss(stream, batch)
-            if loss.sum.requires_grad:  # a head without parameters of its own has none while heads settle
-                self.accelerator.backward(loss.sum * factor)
-            total += float(loss.sum.detach())
-        return total
-
-    def _backward_coupled(self, stream: LiveStream, batches: Sequence[MicroBatch], factor: float) -> float:
-        """The same where rows couple: the vectors of all rows first, without a graph; then each micro-batch again.
-
-        Cached gradients (Gao et al. 2021): the loss is differentiated by the vectors, and what comes out is carried into
-        the passes that made them, under the same seeds.
-        """
-        with torch.no_grad():
-            parts = [self._vectors(stream, batch) for batch in batches]
-        names = list(parts[0]) if parts else []
-        whole, row = self.processes.together({name: torch.cat([part[name] for part in parts]) for name in names})
-        leaves = {n: t.detach().requires_grad_(t.is_floating_point()) for n, t in whole.items()}
-        with self.accelerator.autocast():
-            loss = stream.objective.couple(leaves).sum
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's is untyped
-        for batch, part in zip(batches, parts, strict=True):
-            vectors = self._vectors(stream, batch)
-            rows = slice(row, row := row + len(next(iter(part.values()))))
-            carried = [
-                (vectors[name] * gradient[rows]).sum()
-                for name in vectors
-                if vectors[name].requires_grad and (gradient := leaves[name].grad) is not None
-            ]
-            if carried:
-                self.accelerator.backward(sum(carried[1:], carried[0]) * factor)
-        return float(loss.detach()) if self.processes.first else 0.0  # every process has computed the whole
-
-    def _seed(self, stream: LiveStream, batch: MicroBatch) -> None:
-        """Whatever is drawn in a pass depends on step, micro-batch and objective alone."""
-        torch.manual_seed(key_of(self.job.seed, "dropout", self.step, batch.number, stream.position) % 2**63)
-
-    def _vectors(self, stream: LiveStream, batch: MicroBatch) -> dict[str, torch.Tensor]:
-        self._seed(stream, batch)
-        with self.accelerator.autocast():
-            return stream.objective.vectors(partial(self.trained, stream.head), self._on_device(batch))
-
-    def _loss(self, stream: LiveStream, batch: MicroBatch) -> Loss:
-        """The objective's loss with the techniques around it, under the seed of this step and micro-batch."""
-        self._seed(stream, batch)
-
-        def compute(arrays: dict[str, torch.Tensor]) -> Loss:
-            return stream.objective.loss(partial(self.trained, stream.head), arrays)
-
-        for technique, state in self.techniques:
-            if technique.applies(stream.objective):
-                compute = partial(technique.loss, compute, state=state)
-        with self.accelerator.autocast():
-            return compute(self._on_device(batch))
-
-    def _on_device(self, batch: MicroBatch) -> dict[str, torch.Tensor]:
-        return {name: tensor.to(self.accelerator.device) for name, tensor in batch.arrays.items()}
 
     def _freeze_while_settling(self) -> None:
         if not self.settle_steps:
@@ -299,7 +233,7 @@ class _Stage:
         if self.step % every and self.step != self.steps:
             return
         point = {"step": self.step, "epoch": round(self._epochs(), 3), "lr": self.job.stage.optimizer.lr * factor}
-        self.history.append({**point, "loss": means.get(self.lead.name), "losses": means})
+        self.history.append({**point, "losses": means})
         self.losses = {name: [] for name in self.losses}
 
     def _epochs(self) -> float:
@@ -320,65 +254,17 @@ class _Stage:
             for technique, state in self.techniques:
                 stack.enter_context(technique.averaged(self.net, state))
             self.net.eval()
-            figures = self._held_out() | self._validation()
+            figures = measure(self.net, self.job, self.accelerator.device)
             self.net.train()
             self.history.append({"step": self.step, "epoch": round(self._epochs(), 3), "validation": figures})
-            score = self._score(figures)
-            if self.step and score is not None and score > self.best_score:
-                self.best_score, self.best_step = score, self.step
+            found = score(self.job, figures)
+            if self.step and found is not None and found > self.best_score:
+                self.best_score, self.best_step = found, self.step
                 self.best = {name: parameter.detach().cpu().clone() for name, parameter in self._named()}
         self.cpu_validation += time.process_time() - started
         shown = ", ".join(f"{name} {value:.4f}" for name, value in figures.items() if "[" not in name)
         if shown:
             self.job.say(f"epoch {self._epochs():.3g}: {shown}")
-
-    def _held_out(self) -> dict[str, float]:
-        """Mean loss of each text stream on its held-out rows, always with the same masks."""
-        figures: dict[str, float] = {}
-        for stream in self.job.streams:
-            total, count = 0.0, 0
-            for made in stream.held_out_batches(_EVALUATION_BATCH):
-                batch = micro_batch(stream, 0, made)
-                loss = stream.objective.loss(partial(self.net, stream.head), self._on_device(batch))
-                total += float(loss.sum)
-                count += batch.count
-            if count:
-                figures[f"{stream.name} loss"] = total / count
-                statistics = [{"nll": total, "tokens": count}]
-                for metric in self.job.metrics:
-                    if metric.needs <= stream.objective.gives:
-                        found = metric.measure(statistics, [{}], {})
-                        several = len(self.job.streams) > 1
-                        figures |= {
-                            f"{stream.name} {name}" if several else name: value for name, value in found.items()
-                        }
-        return figures
-
-    def _validation(self) -> dict[str, float]:
-        """The tasks' metrics on their validation rows."""
-        figures: dict[str, float] = {}
-        for wanted in self.job.validations:
-            if not _rows(wanted.columns):
-                continue
-            task = wanted.task.measuring(frozenset().union(*(metric.needs for metric in wanted.metrics)))
-            found = infer(self.net, wanted.head, task, wanted.columns, self.job.preprocessor, wanted.facts)
-            truths = wanted.task.truths(wanted.columns, wanted.facts)
-            for metric in wanted.metrics:
-                measured = metric.measure(found.predictions, truths, wanted.facts)
-                figures |= {wanted.prefix + name: value for name, value in measured.items()}
-        return figures
-
-    def _score(self, figures: dict[str, float]) -> float | None:
-        """The figure that chooses the best step, greater being better; None where the last weights are kept."""
-        if self.job.stage.stage == "pretrain":
-            losses = [value for name, value in figures.items() if name.endswith(" loss")]
-            return -sum(losses) if losses else None
-        best = self.job.best
-        rows = {wanted.head: _rows(wanted.columns) for wanted in self.job.validations}
-        if best is None or rows.get(best.task, 0) < _SMALLEST_CHOICE:
-            return None
-        sign = 1 if best.metric.greater_is_better else -1
-        return sign * figures[best.title]
 
     # ---- keep ----
 
@@ -444,7 +330,3 @@ class _Stage:
         self._tick()
         cpu = {"train": time.process_time() - self.cpu_started - self.cpu_validation, "validation": self.cpu_validation}
         return Result(self.net.eval(), self.steps, self.seconds, cpu, self.history, self.best_step, self.notes)
-
-
-def _rows(columns: Columns) -> int:
-    return len(next(iter(columns.values()), []))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -25,6 +24,7 @@ class Order:
         lengths = [array.lengths for array in arrays.values() if isinstance(array, Ragged)]
         self.lengths = np.max(lengths, axis=0) if lengths else np.ones(len(self._rows), np.int64)
         self._cycle = int(self._variants.max(initial=0)) + 1
+        self._current: tuple[int, list[NDArray[np.int64]]] = (-1, [])
         # Epochs repeat with the variants; each may have another number of batches.
         counts = [-(-len(self.entries(epoch)) // batch_size) for epoch in range(self._cycle)]
         self._ends = list(accumulate(counts))
@@ -61,7 +61,10 @@ class Order:
         return self.place(index + 1)[0] != self.place(index)[0]
 
     def _epoch(self, epoch: int) -> list[NDArray[np.int64]]:
-        return _batches_of(self, epoch)
+        """The batches of an epoch; the current one is kept, and is the same whenever it is made again."""
+        if self._current[0] != epoch:
+            self._current = (epoch, self.shuffled(epoch))
+        return self._current[1]
 
     def shuffled(self, epoch: int) -> list[NDArray[np.int64]]:
         """Shuffle, sort by length within pools, cut into batches, shuffle the batches."""
@@ -74,12 +77,6 @@ class Order:
             part = part[np.argsort(self.lengths[part], kind="stable")]
             batches += [part[cut : cut + self.batch_size] for cut in range(0, len(part), self.batch_size)]
         return [batches[index] for index in random.permutation(len(batches))]
-
-
-@lru_cache(maxsize=8)
-def _batches_of(order: Order, epoch: int) -> list[NDArray[np.int64]]:
-    """The current epoch of each stream is kept; it is the same whenever it is made again."""
-    return order.shuffled(epoch)
 
 
 def held_out(arrays: Arrays) -> NDArray[np.bool_]:

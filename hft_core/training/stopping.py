@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +24,11 @@ def watch(say: Callable[[str], None]) -> Iterator[StopRequest]:
         yield request
         return
 
+    owner = os.getpid()
+
     def note(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner:  # a loader's worker, which has inherited this; its parent ends it
+            return
         if request.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         first, request.asked = not request.asked, True  # before it is said: another signal may come meanwhile

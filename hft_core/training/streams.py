@@ -55,11 +55,6 @@ class LiveStream:
         weight = self.objective.weight
         return weight.from_ + (weight.to - weight.from_) * progress if isinstance(weight, Ramp) else weight
 
-    def silent(self) -> bool:
-        """Whether its weight is 0 in every step."""
-        weight = self.objective.weight
-        return not (weight.from_ or weight.to) if isinstance(weight, Ramp) else not weight
-
     def micro_batches(self, index: int, size: int, process: int = 0, processes: int = 1) -> list[tuple[int, Batch]]:
         """The batch `index`, in numbered pieces of at most `size` rows of similar length: those of one of the processes."""
         epoch, entries = self.order.batch(index)

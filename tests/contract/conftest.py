@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,43 @@ DISTRIBUTIONS = Path(__file__).parent / "distributions"
 
 class Crash(BaseException):
     """Ends a run where a killed process would have ended."""
+
+
+Pairs = list[tuple[str, str]]
+
+
+def write_pairs(file: Path, columns: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> None:
+    """Write a CSV file of two columns."""
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([columns, *pairs])
+
+
+def pairs_project(
+    folder: Path,
+    columns: tuple[str, str],
+    train: Pairs,
+    validation: Pairs,
+    task: dict[str, Any],
+    model: dict[str, Any],
+    **stage: Any,
+) -> Path:
+    """Write pairs, and a recipe of a model on them with `stage` in its only stage; give the recipe's file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_pairs(folder / "train.csv", columns, train)
+    write_pairs(folder / "dev.csv", columns, validation)
+    finetune = {"stage": "finetune", "objectives": [{"type": "task", "data": "train"}], "epochs": 1}
+    recipe = {
+        "name": "pairs",
+        "data": {"train": {"type": "csv", "path": "train.csv"}, "validation": {"type": "csv", "path": "dev.csv"}},
+        "task": task,
+        "model": model,
+        "stages": [finetune | stage],
+        "export": [{"type": "onnx"}],
+        "precision": "fp32",
+    }
+    file = folder / "recipe.yaml"
+    file.write_text(json.dumps(recipe, ensure_ascii=False, indent=1), encoding="utf-8")
+    return file
 
 
 @pytest.fixture(scope="session")

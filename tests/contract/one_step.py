@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
+from transformers import AutoConfig, AutoModel
 
 from hft_core import Columns, Facts, HeadSpec, Model, Objective, Stream, Task
 from hft_core.components import Roles
@@ -242,34 +242,23 @@ def _write_base(family: str, folder: Path, dropout: float) -> None:
     kind = "wordpiece" if family == "bert" else "bpe"
     made: TextPreprocessor = tokenizer.for_scratch(tokenizer.train(kind, 330, texts(100, 8)), family, 64)
     made.save(folder)
+    own: dict[str, Any]
     if family == "bert":
-        bert = BertConfig(
-            vocab_size=made.vocabulary,
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            max_position_embeddings=64,
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
-            initializer_range=0.1,
-        )
-        BertModel(bert).save_pretrained(folder)
-        return
-    gpt = GPT2Config(
+        own = {"intermediate_size": 64, "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    else:
+        own = {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
+        own |= {"bos_token_id": made.special["eos"], "eos_token_id": made.special["eos"]}
+    config = AutoConfig.for_model(
+        "bert" if family == "bert" else "gpt2",
         vocab_size=made.vocabulary,
-        n_embd=32,
-        n_layer=2,
-        n_head=2,
-        n_positions=64,
-        resid_pdrop=dropout,
-        embd_pdrop=dropout,
-        attn_pdrop=dropout,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=64,
         initializer_range=0.1,
-        bos_token_id=made.special["eos"],
-        eos_token_id=made.special["eos"],
+        **own,
     )
-    GPT2Model(gpt).save_pretrained(folder)
+    AutoModel.from_config(config).save_pretrained(folder)  # type: ignore[no-untyped-call]  # by transformers
 
 
 if __name__ == "__main__":

@@ -5,10 +5,9 @@ That its gradients are right, in pieces and over processes, stands in test_gradi
 
 from __future__ import annotations
 
-import csv
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,11 @@ import torch
 
 import hft_core
 
+from .conftest import Pairs, pairs_project, write_pairs
+
 WORDS = {"red": "rot", "cat": "Katze", "sun": "Sonne", "big": "groß", "house": "Haus", "water": "水", "mountain": "山"}
 WORDS |= {"tea": "茶", "good": "gut", "day": "Tag", "light": "Licht", "tree": "树"}
-Pairs = list[tuple[str, str]]
+COLUMNS = ("anchor", "positive")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,40 +41,14 @@ def translations(count: int, seed: int) -> Pairs:
     return pairs
 
 
-def write(file: Path, pairs: Sequence[tuple[str, str]]) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([("anchor", "positive"), *pairs])
-
-
 def project(folder: Path, rows: int = 64, **stage: Any) -> Path:
     """A recipe of a fresh model on such pairs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "train.csv", translations(rows, 0))
-    write(folder / "dev.csv", translations(120, 1))
-    finetune = {
-        "stage": "finetune",
-        "objectives": [{"type": "task", "data": "train"}],
-        "epochs": 1,
-        "batch_size": 32,
-        "micro_batch": 8,
-        "optimizer": {"type": "adamw", "lr": 1e-3},
-    }
-    recipe = {
-        "name": "pairs",
-        "data": {"train": {"type": "csv", "path": "train.csv"}, "validation": {"type": "csv", "path": "dev.csv"}},
-        "task": {"type": "text-pairs", "size": 16},
-        "model": {
-            "type": "bert",
-            "source": {"scratch": "tiny", "tokenizer": {"type": "wordpiece", "size": 200}},
-            "max_length": 32,
-        },
-        "stages": [finetune | stage],
-        "export": [{"type": "onnx"}],
-        "precision": "fp32",
-    }
-    file = folder / "recipe.yaml"
-    file.write_text(json.dumps(recipe, ensure_ascii=False, indent=1), encoding="utf-8")
-    return file
+    task = {"type": "text-pairs", "size": 16}
+    source = {"scratch": "tiny", "tokenizer": {"type": "wordpiece", "size": 200}}
+    model = {"type": "bert", "source": source, "max_length": 32}
+    usual = {"batch_size": 32, "micro_batch": 8, "optimizer": {"type": "adamw", "lr": 1e-3}}
+    train, validation = translations(rows, 0), translations(120, 1)
+    return pairs_project(folder, COLUMNS, train, validation, task, model, **usual | stage)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +81,7 @@ def test_the_export_was_compared_with_the_model(trained: Any) -> None:
 def test_the_commands_predict_and_verify(trained: Any, hft_here: Any, tmp_path: Path) -> None:
     verified = hft_here("verify", trained.bundle)
     assert verified.code == 0, verified.err
-    write(tmp_path / "new.csv", [("red cat", "Katze rot"), ("tea", "水")])
+    write_pairs(tmp_path / "new.csv", COLUMNS, [("red cat", "Katze rot"), ("tea", "水")])
     predicted = hft_here("predict", trained.bundle, "--file", tmp_path / "new.csv")
     assert predicted.code == 0, predicted.err
     answers = [json.loads(line) for line in predicted.out.splitlines()]

@@ -96,3 +96,44 @@ def test_the_weight_is_that_of_the_step(joint: Any, monkeypatch: pytest.MonkeyPa
     hft_core.run(joint.write())
     steps = len(seen)
     assert [seen[step] for step in range(steps)] == pytest.approx([0.5 - 0.5 * s / (steps - 1) for s in range(steps)])
+
+
+def test_a_silent_objective_is_left_out_of_a_pretrain_stage_too(joint: Any) -> None:
+    """Where the best epoch is chosen by held-out loss, and where the silent one stands first."""
+    texts = (joint.folder / "corpus.txt").read_text("utf-8").splitlines()
+    (joint.folder / "other.txt").write_text("\n".join(reversed(texts[:40])) + "\n", encoding="utf-8")
+    joint.recipe["data"]["other"] = {"type": "text", "path": "other.txt"}
+    heard = {"type": "masked-lm", "data": "corpus"}
+    silent = {"type": "masked-lm", "data": "other", "name": "nobody", "weight": {"from": 0, "to": 0}}
+    read = {"stage": "pretrain", "epochs": 3, "optimizer": {"type": "adam", "lr": 0.003}}
+    tune = joint.recipe["stages"][0] | {"objectives": [{"type": "task", "data": "train"}]}
+    joint.recipe["stages"] = [read | {"objectives": [silent, heard]}, tune]
+    both = hft_core.run(joint.write(), out=joint.folder / "both")
+    joint.recipe["stages"] = [read | {"objectives": [heard]}, tune]
+    del joint.recipe["data"]["other"]
+    one = hft_core.run(joint.write(), out=joint.folder / "one")
+    first, second = weights(both), weights(one)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("weight", [{"from": 0.0, "to": 1.0}, {"from": 0.5, "to": 0.0}])
+def test_the_first_objective_may_begin_or_end_with_nothing(joint: Any, weight: Any) -> None:
+    joint.recipe["stages"][0]["objectives"][0]["weight"] = weight
+    joint.recipe["stages"][0]["objectives"][1]["weight"] = 1.0
+    assert "training loss of masked-lm" in hft_core.run(joint.write()).report.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("weights_of", "said"),
+    [
+        ((0.0, {"from": 0, "to": 0}), "every objective has the weight 0, so there is nothing to learn"),
+        ((-1.0, 1.0), "stages.0.objectives.0.weight"),
+        ((1.0, {"from": 1, "to": -1}), "stages.0.objectives.1.weight.to"),
+    ],
+)
+def test_weights_that_make_no_sense(joint: Any, hft_here: Any, weights_of: Any, said: str) -> None:
+    for objective, weight in zip(joint.recipe["stages"][0]["objectives"], weights_of, strict=True):
+        objective["weight"] = weight
+    outcome = hft_here("check", joint.write())
+    assert outcome.code == 2
+    assert said in outcome.err, outcome.err

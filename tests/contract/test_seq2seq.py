@@ -16,8 +16,9 @@ import torch
 
 import hft_core
 
+from .conftest import Pairs, pairs_project
+
 MAX_TOKENS = 24
-Pairs = list[tuple[str, str]]
 
 WORDS = ["red", "cat", "sits", "sun", "big"]
 CHARACTERS = "猫狗山水"
@@ -38,34 +39,12 @@ def reversals() -> Pairs:
     return pairs
 
 
-def write(file: Path, pairs: Sequence[tuple[str, str]]) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([("source", "target"), *pairs])
-
-
 def project(folder: Path, train: Pairs, validation: Pairs, model: dict[str, Any], **stage: Any) -> Path:
     """A recipe of a fresh model on these pairs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "train.csv", train)
-    write(folder / "dev.csv", validation)
-    finetune = {
-        "stage": "finetune",
-        "objectives": [{"type": "task", "data": "train"}],
-        "epochs": 1,
-        "optimizer": {"type": "adamw", "lr": 1e-2},
-    }
-    recipe = {
-        "name": "pairs",
-        "data": {"train": {"type": "csv", "path": "train.csv"}, "validation": {"type": "csv", "path": "dev.csv"}},
-        "task": {"type": "text-to-text", "max_tokens": MAX_TOKENS},
-        "model": {"type": "tiny-t5"} | model,
-        "stages": [finetune | stage],
-        "export": [{"type": "onnx"}],
-        "precision": "fp32",
-    }
-    file = folder / "recipe.yaml"
-    file.write_text(json.dumps(recipe, ensure_ascii=False, indent=1), encoding="utf-8")
-    return file
+    task = {"type": "text-to-text", "max_tokens": MAX_TOKENS}
+    usual = {"optimizer": {"type": "adamw", "lr": 1e-2}}
+    columns = ("source", "target")
+    return pairs_project(folder, columns, train, validation, task, {"type": "tiny-t5"} | model, **usual | stage)
 
 
 def generated(model: Path, texts: Sequence[str]) -> list[str]:

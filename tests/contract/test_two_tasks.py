@@ -78,7 +78,7 @@ def test_a_later_run_trains_on_with_both_heads(two: Any) -> None:
     two.recipe["model"] = {"type": "bert", "source": str(first.folder), "max_length": 32}
     two.recipe["stages"][0]["epochs"] = 1
     hft_core.run(two.write(), out=two.folder / "again", progress=Listening())
-    assert not [line for line in said if "it is new" in line]
+    assert not [line for line in said if "new for this model" in line]
 
 
 def test_tasks_one_after_the_other(two: Any) -> None:
@@ -106,6 +106,15 @@ def test_a_change_of_one_tasks_data_is_none_of_the_others(two: Any) -> None:
     assert before["prepare subject.train"] != after["prepare subject.train"]
     assert before["prepare sentiment.validation"] == after["prepare sentiment.validation"]
     assert before["sentiment.checks"] == after["sentiment.checks"]
+
+
+@pytest.mark.parametrize("best", ["main.accuracy", "subject.f1"])
+def test_one_of_several_tasks_may_be_called_main(two: Any, hft_here: Any, best: str) -> None:
+    two.recipe["tasks"]["main"] = two.recipe["tasks"].pop("sentiment")
+    two.recipe["data"]["main"] = two.recipe["data"].pop("sentiment")
+    two.recipe["stages"][0]["objectives"][0]["task"] = "main"
+    two.recipe["evaluate"] = {"best": best}
+    assert hft_here("check", two.write()).code == 0
 
 
 @pytest.mark.parametrize(
@@ -157,3 +166,25 @@ def test_a_run_that_crashed_ends_with_the_same_weights(two: Any, crash_at: Any) 
     for step in (2, 7):
         crash_at(step, lambda: run("crashed"))
     assert run("crashed") == whole
+
+
+def test_tags_and_labels_on_one_fresh_backbone(two: Any) -> None:
+    """A tagger's backbone is built without the pooler that a classifier needs."""
+    rows = [
+        {"text": f"{name} is here", "entities": [{"start": 0, "end": len(name), "type": "person"}]}
+        for name in ("Anna", "Bob", "吴重阳") * 14
+    ]
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (two.folder / "rows.jsonl").write_text(lines, encoding="utf-8")
+    two.recipe["tasks"] = {"names": {"type": "token-classification"}, "sentiment": two.recipe["tasks"]["sentiment"]}
+    two.recipe["data"] = {
+        "names": {"train": {"type": "jsonl", "path": "rows.jsonl"}},
+        "sentiment": two.recipe["data"]["sentiment"],
+    }
+    objectives = [{"type": "task", "task": name, "data": "train"} for name in ("names", "sentiment")]
+    two.recipe["stages"][0]["objectives"] = objectives
+    two.recipe["export"] = [{"type": "onnx"}]
+    run = hft_core.run(two.write())
+    assert {"names.entity-f1", "sentiment.accuracy"} <= set(run.metrics["validation"])
+    assert load(run.bundles["sentiment"]).predict(["good"])[0].keys() == {"label", "score", "scores"}
+    assert load(run.bundles["names"]).predict(["Anna"])[0].keys() == {"entities", "margin"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from hft_core import errors
 from hft_core.cli.main import _COMMANDS
-from hft_core.components import KINDS
+from hft_core.components import KINDS, Component
 from hft_core.recipe import load_recipe
 from hft_core.recipe.yaml import parse_yaml
 from hft_core.registry import load_registry
@@ -139,6 +140,25 @@ def test_recipe_reference_is_what_the_code_says():
 def test_contract_is_what_the_code_says():
     contract = _module(DOCS / "contract.py")
     assert contract.PAGE.read_text("utf-8") == contract.page(), "run `python docs/contract.py`"
+
+
+def _shown_in_contract():
+    contract = _module(DOCS / "contract.py")
+    return [cls for classes in contract.sections().values() for cls in classes]
+
+
+@pytest.mark.parametrize("cls", _shown_in_contract(), ids=lambda cls: cls.__name__)
+def test_contract_explains_every_field(cls):
+    """Fields of dataclasses, settings, class variables and protocols' attributes: each has its row, and a docstring."""
+    section = (DOCS / "contract.md").read_text("utf-8").partition(f"\n`{cls.__name__}`: ")[2]
+    rows = section.partition("\n\n`")[0].partition("\n### ")[0]
+    own_word = issubclass(cls, Component) and cls is not Component  # `kind` is explained once
+    for name in inspect.get_annotations(cls):
+        if not name.startswith("_") and not (name == "kind" and own_word):
+            name = name.rstrip("_")  # a setting that is called like a word of Python
+            assert re.search(rf"^\| `{name}: [^\n]+` (\(setting\) )?\| \S", rows, re.MULTILINE), (
+                f"{cls.__name__}.{name}"
+            )
 
 
 def test_recipe_reference_has_every_component():

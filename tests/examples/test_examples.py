@@ -64,6 +64,7 @@ def test_there_are_examples():
         "quickstart",
         "quickstart-zh",
         "sst2",
+        "resume-ner",
         "bert-base-chinese",
         "plugin",
     }

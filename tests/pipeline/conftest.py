@@ -203,6 +203,33 @@ def project(make_project: Callable[..., Project]) -> Project:
     return make_project()
 
 
+SHOUT = '''
+from typing import Literal
+from hft_core import Augmenter, Edit, hookimpl
+
+class Shout(Augmenter):
+    """Puts exclamation marks behind a text."""
+
+    type: Literal["shout"]
+    times: int = 1
+
+    def edits(self, texts, spans, random):
+        return [[Edit(len(text), len(text), "!" * self.times)] for text in texts]
+
+@hookimpl
+def register_augmenters():
+    return [Shout]
+'''
+
+
+@pytest.fixture
+def shout(project: Project) -> Path:
+    """A plugin file beside the project's recipe: the augmenter `shout`."""
+    file = project.folder / "shout.py"
+    file.write_text(SHOUT, encoding="utf-8")
+    return file
+
+
 @pytest.fixture(scope="module")
 def module_project(tmp_path_factory: pytest.TempPathFactory, tokenizers_folder: Path) -> Callable[..., Project]:
     """Give ``make(name, family)``: a project that several tests of a module share."""

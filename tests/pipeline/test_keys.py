@@ -12,38 +12,18 @@ from typing import Any
 
 import pytest
 
-PLUGIN = '''
-from typing import Literal
-from hft_core import Augmenter, Edit, TextCleaner, hookimpl
-
-class Shout(Augmenter):
-    """Puts an exclamation mark behind a text."""
-
-    type: Literal["shout"]
-    times: int = 1
-
-    def edits(self, texts, spans, random):
-        return [[Edit(len(text), len(text), "!" * self.times)] for text in texts]
-
-@hookimpl
-def register_augmenters():
-    return [Shout]
-'''
-
 TRAINED = {"stage tune", "evaluate", "export onnx"}
 HELD_OUT = {"prepare validation", "prepare test", "checks"}
 TASK_ROWS = {"prepare train", *HELD_OUT, "augment", "encode tune.classification", "baselines", *TRAINED}
 
 
 @pytest.fixture
-def changed(project: Any) -> Callable[..., set[str]]:
+def changed(project: Any, shout: Path) -> Callable[..., set[str]]:
     """Give ``changed(change, …)``: which nodes have other keys after `change(project)` or `overrides`."""
-    plugin = project.folder / "shout.py"
-    plugin.write_text(PLUGIN, encoding="utf-8")
     project.recipe["prepare"] = {"augment": [{"type": "shout"}], "clean": [{"type": "whitespace"}]}
     project.recipe["export"] = [{"type": "onnx"}]
     project.recipe["evaluate"] = {"metrics": [{"type": "accuracy"}, {"type": "f1"}]}
-    before = project.plan(plugins=(plugin,))
+    before = project.plan(plugins=(shout,))
     assert set(before) == {
         "prepare train", "prepare validation", "prepare test", "checks", "augment", "prepare corpus", "preprocessor",
         "encode adapt.masked-lm", "encode tune.classification", "stage adapt", "stage tune", "evaluate", "baselines",
@@ -52,7 +32,7 @@ def changed(project: Any) -> Callable[..., set[str]]:
 
     def compare(*overrides: str, change: Callable[[], object] = lambda: None) -> set[str]:
         change()
-        after = project.plan(*overrides, plugins=(plugin,))
+        after = project.plan(*overrides, plugins=(shout,))
         assert len(after) == len(before)
         return {old for old, new in zip(before, after, strict=True) if before[old] != after[new]}
 
@@ -112,9 +92,9 @@ def test_a_file_that_was_only_touched(project: Any, changed: Any) -> None:
     assert changed(change=lambda: os.utime(project.folder / "train.csv", (1, 1))) == set()
 
 
-def test_an_edited_plugin(project: Any, changed: Any) -> None:
-    plugin = project.folder / "shout.py"
-    found = changed(change=lambda: plugin.write_text(PLUGIN.replace('"!"', '"?"'), encoding="utf-8"))
+def test_an_edited_plugin(shout: Path, changed: Any) -> None:
+    edited = shout.read_text("utf-8").replace('"!"', '"?"')
+    found = changed(change=lambda: shout.write_text(edited, encoding="utf-8"))
     assert found == TASK_ROWS - {"prepare train", *HELD_OUT, "baselines"}  # an augmenter
 
 
@@ -200,3 +180,60 @@ def test_keys_are_the_same_elsewhere_and_under_another_hash_seed(project: Any, m
         for p, seed in ((project, "1"), (other, "4242"))
     ]
     assert found[0] == found[1] == project.plan()
+
+
+TEACHER = '''
+from typing import Literal
+from hft_core import Model, Technique, hookimpl
+
+class Taught(Technique):
+    """Has a model of its own."""
+
+    type: Literal["taught"]
+    teacher: Model
+
+@hookimpl
+def register_techniques():
+    return [Taught]
+'''
+
+
+def test_the_weights_of_a_model_within_a_technique_count(project: Any, tmp_path: Path) -> None:
+    import shutil
+
+    plugin = project.folder / "taught.py"
+    plugin.write_text(TEACHER, encoding="utf-8")
+    run = project.run("stages.0.epochs=1", "stages.1.epochs=1")
+    teachers = [tmp_path / "first", tmp_path / "second"]
+    for teacher in teachers:
+        shutil.copytree(run.model, teacher)
+    weights = teachers[1] / "model.safetensors"
+    weights.chmod(0o644)
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+    plans = []
+    for teacher in teachers:
+        project.recipe["stages"][1]["techniques"] = [
+            {"type": "taught", "teacher": {"type": "bert", "source": str(teacher)}}
+        ]
+        plans.append(project.plan(plugins=(plugin,)))
+    assert {name for name in plans[0] if plans[0][name] != plans[1][name]} == TRAINED - {"export onnx"}
+
+
+def test_what_a_technique_is_on_counts_and_not_how_it_is_called(project: Any) -> None:
+    def keys(first: str, second: str, on: str) -> dict[str, str]:
+        objectives = [
+            {"type": "task", "data": "train", "name": first},
+            {"type": "masked-lm", "data": "corpus", "name": second},
+        ]
+        project.recipe["stages"][1] |= {"objectives": objectives, "techniques": [{"type": "ema", "on": [on]}]}
+        return {name: key for name, key in project.plan().items() if name.startswith("stage")}
+
+    before = keys("a", "b", "a")
+    assert keys("b2", "b", "b2")["stage tune"] == before["stage tune"], "another name"
+    assert keys("a", "b", "b")["stage tune"] != before["stage tune"], "another objective"
+
+
+def test_a_metric_that_does_not_decide_trains_nothing_again(project: Any) -> None:
+    before = project.plan(evaluate={"metrics": [{"type": "accuracy"}]})
+    after = project.plan(evaluate={"metrics": [{"type": "accuracy"}, {"type": "perplexity"}, {"type": "f1"}]})
+    assert {name for name in before if before[name] != after[name]} == {"evaluate", "baselines"}

@@ -32,23 +32,6 @@ READS = {
 }
 """The nodes of the recipe below, and what each reads of the others'."""
 
-PLUGIN = '''
-from typing import Literal
-from hft_core import Augmenter, Edit, Optimizer, RowFilter, hookimpl
-
-class Shout(Augmenter):
-    """Puts marks behind a text."""
-
-    type: Literal["shout"]
-    times: int = 1
-
-    def edits(self, texts, spans, random):
-        return [[Edit(len(text), len(text), "!" * self.times)] for text in texts]
-
-@hookimpl
-def register_augmenters():
-    return [Shout]
-'''
 FILTER = '''
 from typing import Literal
 from hft_core import RowFilter, hookimpl
@@ -119,8 +102,7 @@ def behind(changed: set[str]) -> set[str]:
 
 
 @pytest.fixture
-def mutable(project: Any) -> Any:
-    (project.folder / "shout.py").write_text(PLUGIN, encoding="utf-8")
+def mutable(project: Any, shout: Path) -> Any:
     (project.folder / "longest.py").write_text(FILTER, encoding="utf-8")
     adapt, tune = project.recipe["stages"]
     joint = {"type": "masked-lm", "data": "corpus", "rate": 0.17, "weight": {"from": 0.3, "to": 0.0}}

@@ -44,7 +44,9 @@ def curves(steps, start, end, rate, with_metric):
         done = step / steps
         loss = end + (start - end) * math.exp(-4 * done) + random.normal(0, 0.03 * start)
         warm = min(done / 0.1, (1 - done) / 0.9)
-        points.append({"step": step, "epoch": 3 * done, "loss": float(loss), "lr": rate * max(warm, 0)})
+        points.append(
+            {"step": step, "epoch": 3 * done, "losses": {"classification": float(loss)}, "lr": rate * max(warm, 0)}
+        )
     for epoch in range(1, 7):
         done = epoch / 6
         validation = {"loss": end + 0.1 + (start - end) * math.exp(-4 * done)}
@@ -198,6 +200,7 @@ def sample():
         "base_model": "bert-base-chinese",
         "recipe": RECIPE,
         "headline": {"split": "test", "metric": "f1", "greater_is_better": True},
+        "headlines": [{"split": "test", "metric": "f1"}],
         "intervals": "95 %, over rows and 3 seeds",
         "metrics": metrics,
         "baselines": baselines,

@@ -30,3 +30,10 @@ def test_drift_is_the_largest_difference_and_infinite_for_what_is_missing() -> N
     assert drift({"a": 0.1}, {}) == math.inf
     assert drift({"a": math.nan}, {"a": math.nan}) == math.inf
     assert drift([0.1], [0.1, 0.2]) == math.inf
+
+
+def test_drift_of_numbers_over_1_is_relative() -> None:
+    assert math.isclose(drift({"nll": 700.0, "score": 0.5}, {"nll": 700.7, "score": 0.5}), 1e-3)
+    assert math.isclose(drift(-200.0, -200.5), 2.5e-3)
+    assert drift(math.inf, math.inf) == 0
+    assert drift(math.inf, 5.0) == drift(-math.inf, math.inf) == drift(5.0, math.inf) == math.inf

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +76,35 @@ def test_verify_counts_files_and_rows(bundle_folder: Path) -> None:
     assert report["drift"] < 1e-6
 
 
+ENTITY = {"start": 0, "end": 4, "text": "good", "type": "x", "score": 0.501}
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "alike"),
+    [
+        # A tie that this machine decides the other way: another number of entities.
+        ({"entities": [ENTITY], "margin": 4e-4}, {"entities": [], "margin": 1e-4}, True),
+        ({"entities": [ENTITY], "margin": 4e-3}, {"entities": [], "margin": 1e-4}, False),
+        # Sums over hundreds of tokens.
+        ({"text": "so", "tokens": 300, "nll": 701.2}, {"text": "so", "tokens": 300, "nll": 701.5}, True),
+        ({"text": "so", "tokens": 300, "nll": 701.2}, {"text": "so", "tokens": 300, "nll": 702.2}, False),
+        # The same decision of other numbers, tie or not.
+        ({"label": "a", "score": 0.5, "margin": 4e-4}, {"label": "a", "score": 0.6, "margin": 4e-4}, False),
+    ],
+)
+def test_verify_excuses_ties_and_compares_sums_relatively(
+    bundle_folder: Path, monkeypatch: pytest.MonkeyPatch, expected: Any, found: Any, alike: bool
+) -> None:
+    bundle = load(bundle_folder)
+    monkeypatch.setattr(bundle, "golden", lambda: [({"review": "good"}, expected)])
+    monkeypatch.setattr(bundle, "predict", lambda rows: [found for _ in rows])
+    if alike:
+        assert bundle.verify()["drift"] < 1e-3
+    else:
+        with pytest.raises(DamagedError, match=r"golden\.jsonl, line 1"):
+            bundle.verify()
+
+
 def test_the_manifest_is_one_that_sha256sum_reads(bundle_folder: Path) -> None:
     done = subprocess.run(["sha256sum", "-c", manifest.NAME], cwd=bundle_folder, capture_output=True, check=False)
     assert done.returncode == 0
@@ -83,6 +114,16 @@ def test_a_run_folder_stands_for_its_bundle(bundle_folder: Path) -> None:
     assert load(bundle_folder.parent).folder == bundle_folder
     with pytest.raises(RecipeError, match=r"bundle\.json"):
         load(bundle_folder / "onnx")
+
+
+def test_a_run_folder_with_several_bundles_names_them(bundle_folder: Path) -> None:
+    run = bundle_folder.parent
+    shutil.copytree(bundle_folder, run / "bundle-topic")
+    bundle_folder.rename(run / "bundle-tone")
+    (run / "bundle-other").mkdir()
+    with pytest.raises(RecipeError, match=r"bundles in it: bundle-tone, bundle-topic; name one.*/bundle-tone"):
+        load(run)
+    assert load(run / "bundle-topic").labels == LABELS
 
 
 def test_an_unknown_precision_is_refused(bundle_folder: Path) -> None:

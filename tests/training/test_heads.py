@@ -64,7 +64,7 @@ def test_a_new_head_is_trained_alone_first(
     assert any("masked-lm" in text and "new" in text and "2 steps" in text for text in said)
     for step in (1, 2):
         for name, weight in states[step].items():
-            own = name.startswith("heads.masked-lm.")
+            own = name.startswith("_heads.head_masked-lm.")
             assert torch.equal(weight, states[step - 1][name]) != own, (step, name)
     moved = [name for name, weight in states[3].items() if not torch.equal(weight, states[2][name])]
     assert [name for name in moved if name.startswith("backbone.encoder")]
@@ -142,8 +142,8 @@ def test_a_stage_in_between_keeps_the_heads_that_it_does_not_train(bert: Any, ma
     folder.mkdir()
     between.save(folder)
     last = bert.model.build(folder, bert.preprocessor, {"main": bert.task.head(bert.facts)})
-    classifier = dict(last.named_parameters())["heads.main.classifier.weight"]
-    assert torch.equal(classifier, bert.weights()["heads.main.classifier.weight"])
+    classifier = dict(last.named_parameters())["_heads.head_main.classifier.weight"]
+    assert torch.equal(classifier, bert.weights()["_heads.head_main.classifier.weight"])
 
 
 def test_saved_folders_hold_no_pickle(bert: Any) -> None:

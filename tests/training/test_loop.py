@@ -176,7 +176,9 @@ def test_an_objective_of_weight_zero_changes_nothing(
     settings = with_dropout(bench) | {"epochs": 2, "clip": None}
     alone = parameters_of(train(bench.job(task, **settings)).net)
     joint = parameters_of(train(bench.job(task, silent, **settings)).net)
-    assert {name for name in joint if name not in alone} == {n for n in joint if n.startswith(f"heads.{language}")}
+    assert {name for name in joint if name not in alone} == {
+        n for n in joint if n.startswith(f"_heads.head_{language}.")
+    }
     for name, weight in alone.items():
         assert torch.equal(weight, joint[name]), name
 

@@ -74,8 +74,8 @@ def test_every_parameter_lies_in_its_part(family: str) -> None:
     assert [name for name, part in found.items() if part == "none"] == []
     backbone = {id(parameter) for parameter in net.backbone.parameters()}
     for name, parameter in net.named_parameters():
-        if name.startswith("heads.") and id(parameter) not in backbone:
-            assert found[name] == f"head.{name.split('.')[1]}", name
+        if name.startswith("_heads.") and id(parameter) not in backbone:
+            assert found[name] == f"head.{name.split('.')[1].removeprefix('head_')}", name
         else:
             assert found[name].partition(".")[0] in ("embeddings", "layer", "final"), name
     every = [id(parameter) for part in net.parts() if part.kind != "head" for parameter in part.module.parameters()]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hft_core.components import HeadSpec, Metric, Preprocessor, Roles, Stream
+from hft_core.components import HeadSpec, Metric, Objective, Preprocessor, Roles, Stream
 from hft_core.pipeline.steps.common import Folders, Process, TaskPlace, TaskRows, load_preprocessor, write_json
 from hft_core.recipe.metrics import Best
 from hft_core.recipe.model import Recipe, Stage
@@ -51,6 +51,7 @@ class StageStep:
         preprocessor = load_preprocessor(inputs["preprocessor"])
         tasks = {place.name: TaskRows.open(self.recipe, place, inputs) for place in self.tasks}
         contexts = {name: Stream(preprocessor, rows.roles, rows.task, rows.facts) for name, rows in tasks.items()}
+        heard = [pair for pair in zip(self.stage.objectives, self.encodes, strict=True) if not pair[0].silent()]
         streams = [
             LiveStream.open(
                 objective,
@@ -61,7 +62,7 @@ class StageStep:
                 position,
                 self.seed,
             )
-            for position, (objective, node) in enumerate(zip(self.stage.objectives, self.encodes, strict=True))
+            for position, (objective, node) in enumerate(heard)
         ]
         result = train(
             Job(
@@ -97,10 +98,14 @@ class StageStep:
         write_json(out / "stage.json", note)
 
     def _heads(self, contexts: Mapping[str, Stream], preprocessor: Preprocessor) -> dict[str, HeadSpec]:
-        """The stage's own heads and those of earlier stages; tasks' come first, for the first one names the model folder."""
+        """The stage's own heads and those of earlier stages.
+
+        Tasks' come first, for the first one names the model folder, and those of silent objectives last: a fresh net is
+        drawn in this order, and is to be the same without them.
+        """
         heads: dict[str, HeadSpec] = {}
         for stage in (self.stage, *self.earlier):
-            for objective in stage.objectives:
+            for objective in sorted(stage.objectives, key=Objective.silent):
                 context = _context(objective.task, contexts, preprocessor)
                 asked = objective.head(context) if context.task is None else context.task.head(context.facts)
                 if asked is None:

@@ -114,7 +114,12 @@ class ConllReader(Reader):
             return None
         if len(columns) < 2 or text is None or tag is None:
             found = f"{len(columns)} {'column' if len(columns) == 1 else 'columns'} in {line[:60]!r}"
-            return Refusal(number, "missing-tag", f"{found}, expected a token and a tag", raw)
+            return Refusal(
+                number,
+                "missing-tag",
+                f"{found}, expected a token (column {self.token}) and a tag (column {self.tag})",
+                raw,
+            )
         if not text:
             return Refusal(number, "missing-token", f"the column of the token is empty in {line[:60]!r}", raw)
         if match is None and tag != "O":

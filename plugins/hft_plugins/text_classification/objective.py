@@ -21,6 +21,7 @@ class Classification(Objective):
     """Share of the target's probability that is spread over all labels (Szegedy et al. 2016)."""
 
     needs_task: ClassVar[bool] = True
+    needs: ClassVar[frozenset[str]] = frozenset({"label"})
 
     def count(self, batch: Mapping[str, Any]) -> int:
         """Count rows."""

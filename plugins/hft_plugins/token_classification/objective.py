@@ -21,6 +21,7 @@ class Tagging(Objective):
     type: Literal["tagging"]
 
     needs_task: ClassVar[bool] = True
+    needs: ClassVar[frozenset[str]] = frozenset({"entities"})
 
     def encode(self, columns: Columns, stream: Stream) -> Arrays:
         """The task's inputs and labels; the tokens' places have served their purpose then."""

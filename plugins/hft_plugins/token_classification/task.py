@@ -131,9 +131,9 @@ def _entities_refusal(text: str, entities: Any) -> str | None:
     for one in entities:
         start, end = one.get("start"), one.get("end")
         if not _is_place(start) or not _is_place(end):
-            return "entity-without-place"
+            return f"entity-without-place: {dict(one)} has no whole numbers `start` and `end`"
         if not 0 <= start < end <= len(text):
-            return "entity-outside-text"
+            return f"entity-outside-text: {dict(one)} in a text of {len(text)} characters"
         if text[start:end].isspace():
             return "entity-of-spaces"
         if not isinstance(one.get("type"), str) or not one["type"].strip():

@@ -40,7 +40,8 @@ class Words:
     """The token that decides, as its position among the tokens of all windows: the word's first one, in the window
     where it has most context."""
     begun: Numbers
-    """Of each token of all windows: the word that it begins, or -1."""
+    """Of each token of all windows: the word that it begins, or -1. A word's other tokens, and of the bytes of its first
+    character those behind the first, begin none."""
     base: Numbers
     """Where each text begins."""
 
@@ -66,24 +67,29 @@ def words(texts: Sequence[str], offsets: Ragged, rows: NDArray[Any]) -> Words:
     own = np.flatnonzero(end > start)
     start, end, row = start[own], end[own], row[own]
 
-    # A token continues a word; or, of the bytes of one character, it is not the first.
-    inside = joined[start]
-    inside[1:] |= (start[1:] == start[:-1]) & (window[own][1:] == window[own][:-1])
+    # Of the bytes of one character, those behind the first.
+    later = np.append(False, (start[1:] == start[:-1]) & (window[own][1:] == window[own][:-1]))[: len(own)]
     place = np.arange(len(window)) - np.repeat(offsets.offsets[:-1], lengths)
     context = np.minimum(place, np.repeat(lengths, lengths) - 1 - place)[own]
 
     # Each token once, from the window where it has most context; those that begin at the same place are one.
-    order = np.lexsort((-context, inside, start))
+    order = np.lexsort((-context, later, start))
     firsts = np.flatnonzero(_changes(start[order]))
     best = order[firsts]
     starts, ends = start[best], np.maximum.reduceat(end[order], firsts)
 
-    # No character twice; and what no token stands for, up to a space, goes to the one before.
-    ends = np.minimum(_next(~solid)[ends], np.append(starts[1:], len(solid)))
+    # No character twice.
+    behind = np.append(starts[1:], len(solid))
+    ends = np.minimum(ends, behind)
 
-    heads = np.flatnonzero(~inside[best] | _changes(row[best]))
+    # A token within a run of letters goes on with its word; but it begins one if all of the run before it was dropped.
+    heads = np.flatnonzero(_behind_last(~joined)[starts + 1] > np.append(0, ends[:-1])[: len(ends)])
+    begins = ~later & np.isin(start, starts[heads])
     begun = np.full(len(window), -1, np.int64)
-    begun[own] = np.where(inside, -1, np.searchsorted(starts[heads], start))
+    begun[own] = np.where(begins, np.searchsorted(starts[heads], start), -1)
+
+    # What no token stands for, up to a space, goes to the one before.
+    ends = np.minimum(_next(~solid)[ends], behind)
     lasts = (np.append(heads[1:], len(starts)) - 1)[: len(heads)]
     return Words(row[best][heads], starts[heads], ends[lasts], own[best][heads], begun, base)
 

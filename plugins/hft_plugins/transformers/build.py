@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 
 from hft_core import HeadSpec, PluginError
 from hft_core.runtime.text import TextPreprocessor
-from hft_plugins.transformers.net import TransformersNet, is_encoder, own_modules, quiet
+from hft_plugins.transformers.net import ROOT, TransformersNet, is_encoder, own_modules, quiet
 from hft_plugins.transformers.tokenizer import SCRATCH_POSITIONS
 
 _AUTO = {
@@ -23,15 +24,25 @@ _AUTO = {
     "masked-lm": transformers.AutoModelForMaskedLM,
     "causal-lm": transformers.AutoModelForCausalLM,
 }
+_LANGUAGE = frozenset({"masked-lm", "causal-lm"})
+"""Heads whose outputs are the vocabulary."""
 _SIZES = {"tiny": (2, 128, 2), "mini": (4, 256, 4), "small": (4, 512, 8), "base": (12, 768, 12)}
 
 
 def from_folder(start: Path, preprocessor: TextPreprocessor, heads: Mapping[str, HeadSpec]) -> TransformersNet:
-    """Load backbone and heads from a transformers folder; heads that it lacks are initialised and named new."""
+    """Load backbone and heads from a transformers folder; heads that it lacks are initialised and named new.
+
+    A head is found by its name: under heads/, or in the folder itself where it was saved there. A folder that is not
+    from a run, such as the hub's, does not name its head: it is the only one of that kind that is asked for. Either is
+    known only with the labels (or, without labels, the size) that are asked for. A language model's head predicts the
+    tokens of the one vocabulary, so it is known by any name. Raises PluginError for weights that cannot be loaded, and
+    for a spec whose size does not fit its labels.
+    """
     _refuse_foresight(start, heads)
     built: dict[str, Any] = {}
     own: dict[str, Any] = {}
     new: set[str] = set()
+    at_root = _at_root(start, heads)
     with quiet():
         backbone, missing = _loaded(transformers.AutoModel, start, {})
         if lost := sorted(name for name in missing if "pooler" not in name):
@@ -46,22 +57,12 @@ def from_folder(start: Path, preprocessor: TextPreprocessor, heads: Mapping[str,
                 if not _restored(own[name], saved, spec):
                     new.add(name)
                 continue
-            head, absent = _loaded(_auto(spec), start, _labels(spec))
-            if saved.is_file():
-                if not _restored(own_modules(head), saved, spec):
-                    new.add(name)
-            elif absent & _own_names(head):
-                new.add(name)
-            elif spec.labels and _renamed(start, spec):  # the same size, but other labels: not the same head
-                initial = fresh(spec, head.config)
-                own_modules(head).load_state_dict(own_modules(initial).state_dict())
+            head, known = _stock(start, saved, spec, name in at_root)
+            if not known:
                 new.add(name)
             built[name] = head
         if missing and built:  # parts such as a pooler that these weights lack: take that of a head that needs them
-            backbone = (
-                next((h.base_model for h in built.values() if hasattr(h.base_model, "pooler")), None)
-                or next(iter(built.values())).base_model
-            )
+            backbone = _pooled(built) or next(iter(built.values())).base_model
         graft(backbone, built, preprocessor)
     return _assembled(backbone, built | own, heads, frozenset(new))
 
@@ -101,13 +102,43 @@ def from_scratch(
             if spec.factory is not None:
                 own[name] = spec.factory(width)
             else:
-                built[name] = fresh(spec, config.__class__.from_dict(config.to_dict() | _labels(spec)))
-        backbone = next((h.base_model for h in built.values() if hasattr(h.base_model, "pooler")), None)
+                built[name] = fresh(spec, config.__class__.from_dict(config.to_dict() | _outputs(spec)))
+        backbone = _pooled(built)
         backbone = backbone or next((h.base_model for h in built.values()), None)
         auto: Any = transformers.AutoModel  # untyped
         backbone = backbone or auto.from_config(config, attn_implementation=_attention())
         graft(backbone, built, preprocessor)
     return _assembled(backbone, built | own, heads, frozenset())  # all is new: there is no backbone to protect
+
+
+def _stock(start: Path, saved: Path, spec: HeadSpec, at_root: bool) -> tuple[Any, bool]:
+    """Load a head of the library's, and say whether its weights were there; it may start from the folder's `at_root`."""
+    head, absent = _loaded(_auto(spec), start, _outputs(spec))
+    if saved.is_file():
+        known = _restored(own_modules(head), saved, spec)
+    else:
+        known = at_root and not absent & _own_names(head) and _is_meant(start, spec, head)
+    if not known and spec.name not in _LANGUAGE and _own_names(head) - absent:  # what was loaded is another head's
+        own_modules(head).load_state_dict(own_modules(fresh(spec, head.config)).state_dict())
+    return head, known
+
+
+def _at_root(start: Path, heads: Mapping[str, HeadSpec]) -> set[str]:
+    """Names of the stock heads that may start from the head in the folder itself."""
+    wanted = {
+        name: spec.name
+        for name, spec in heads.items()
+        if spec.factory is None and not (start / "heads" / f"{name}.safetensors").is_file()
+    }
+    language = {name for name, kind in wanted.items() if kind in _LANGUAGE}
+    record = start / ROOT
+    if record.is_file():
+        try:
+            return language | {json.loads(record.read_text("utf-8"))["root"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise PluginError(f"model: {record} does not name the folder's head; copy the model again") from error
+    count = Counter(wanted.values())
+    return language | {name for name, kind in wanted.items() if count[kind] == 1}
 
 
 def _assembled(
@@ -166,9 +197,16 @@ def _attention() -> str:
     return "sdpa" if torch.cuda.is_available() else "eager"
 
 
-def _labels(spec: HeadSpec) -> dict[str, Any]:
+def _outputs(spec: HeadSpec) -> dict[str, Any]:
+    """Give the settings of config.json for a head's outputs: their names or, without names, their number."""
+    if spec.name in _LANGUAGE and spec.size is not None:
+        raise PluginError(f"model: the outputs of the head {spec.name} are the vocabulary; leave its size out")
     if not spec.labels:
-        return {}
+        return {} if spec.size is None else {"num_labels": spec.size}
+    if spec.size not in (None, len(spec.labels)):
+        raise PluginError(
+            f"model: the head {spec.name} has size {spec.size} but {len(spec.labels)} labels; give one size"
+        )
     return {"id2label": dict(enumerate(spec.labels)), "label2id": {label: i for i, label in enumerate(spec.labels)}}
 
 
@@ -194,6 +232,11 @@ def _loaded(auto: Any, start: Path, settings: dict[str, Any]) -> tuple[Any, set[
     return model, set(info["missing_keys"]) | mismatched
 
 
+def _pooled(built: Mapping[str, Any]) -> Any:
+    """The backbone of the first head that has a pooler; some heads are built without one, others need it."""
+    return next((h.base_model for h in built.values() if getattr(h.base_model, "pooler", None) is not None), None)
+
+
 def graft(backbone: Any, heads: dict[str, Any], preprocessor: TextPreprocessor) -> None:
     """Make all heads share one backbone, its tied embeddings included."""
     for head in heads.values():
@@ -211,9 +254,13 @@ def _own_names(head: Any) -> set[str]:
     return {name for name in head.state_dict() if not name.startswith(prefix)}
 
 
-def _renamed(start: Path, spec: HeadSpec) -> bool:
-    """Whether the folder's own head was trained for other labels, by name."""
-    saved = json.loads((start / "config.json").read_text("utf-8")).get("id2label") or {}
-    names = [saved[key] for key in sorted(saved, key=int)]
+def _is_meant(start: Path, spec: HeadSpec, head: Any) -> bool:
+    """Whether the folder's own head is of the kind, and for the labels, that are asked for."""
+    if spec.name in _LANGUAGE:
+        return True
+    saved = json.loads((start / "config.json").read_text("utf-8"))
+    if type(head).__name__ not in (saved.get("architectures") or [type(head).__name__]):
+        return False  # classifiers of texts and of tokens have the same weights by name
+    names = [label for _, label in sorted((saved.get("id2label") or {}).items(), key=lambda item: int(item[0]))]
     generic = all(name == f"LABEL_{index}" for index, name in enumerate(names))
-    return not generic and names != list(spec.labels)
+    return not spec.labels or generic or names == list(spec.labels)

@@ -38,8 +38,8 @@ class TransformersModel(Model):
     """What encoders and decoders share."""
 
     source: Scratch | Path | str
-    """A hub name (`bert-base-chinese`), a folder, an earlier run's folder, `package:NAME` (an installed package that
-    carries a model), or `{scratch: SIZE, tokenizer: …}`."""
+    """A hub name (`bert-base-chinese`), a folder, an earlier run's folder (a task of the same name and labels trains on
+    with its head), `package:NAME` (an installed package that carries a model), or `{scratch: SIZE, tokenizer: …}`."""
     revision: str = "main"
     """Revision of a hub model: branch, tag or commit."""
     max_length: int | None = Field(default=None, ge=8)
@@ -65,7 +65,7 @@ class TransformersModel(Model):
         return value if isinstance(value, Scratch) or not isinstance(value, Path) or value.is_absolute() else str(value)
 
     def identity(self) -> dict[str, Any]:
-        """The source counts by content: see `locate`."""
+        """The source counts by content, which `start` stands for."""
         settings = super().identity()
         return settings if isinstance(self.source, Scratch) else settings | {"source": None, "revision": None}
 

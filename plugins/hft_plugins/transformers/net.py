@@ -21,6 +21,9 @@ from hft_plugins.transformers import cache as cached
 
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 """What graphs take besides a cache."""
+ROOT = "heads.json"
+"""The file of a saved folder that names the head in the folder itself: ``{"root": NAME}``, null where there is none."""
+_PREFIX = "head_"
 
 
 class TransformersNet(Net):
@@ -35,13 +38,19 @@ class TransformersNet(Net):
         self.labels: dict[str, tuple[str, ...]] = {}
         """Names of a head's outputs, where its task gave them."""
         self.backbone = backbone
-        self.heads = torch.nn.ModuleDict(heads)
+        # Without a prefix, a head called `type` or `keys` would be in the way of a torch module's own attributes.
+        self._heads = torch.nn.ModuleDict({f"{_PREFIX}{name}": head for name, head in heads.items()})
         self.new_heads = new_heads
         self._positions: torch.Tensor | None = None
         config: Any = backbone.config
         self._decoder = not is_encoder(config.model_type, getattr(config, "is_decoder", False))
         self._counts_positions = self._decoder and "position_ids" in inspect.signature(backbone.forward).parameters
         backbone.register_forward_hook(self._keep_positions)
+
+    @property
+    def heads(self) -> dict[str, Any]:
+        """The heads by their names, in the order in which they were asked for."""
+        return {key.removeprefix(_PREFIX): head for key, head in self._heads.items()}
 
     def forward(self, head: str, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
         """Run backbone and head. Language-model heads are costly per token: `positions` saves them the rest."""
@@ -128,16 +137,20 @@ class TransformersNet(Net):
     def save(self, folder: Path) -> None:
         """Write a plain transformers folder: the first head's model, or the backbone where that head is a task's own.
 
-        Other heads lie beside it under heads/.
+        Other heads lie beside it under heads/; heads.json names the first, so that no other starts from its weights.
         """
-        stock = [name for name in list(self.heads)[:1] if is_stock(self.heads[name])]
-        whole = self.heads[stock[0]] if stock else self.backbone
+        first = next(iter(self.heads), None)
+        root = first if first is not None and is_stock(self.heads[first]) else None
+        whole = self.backbone if root is None else self.heads[root]
         with quiet():
             cast(Any, whole).save_pretrained(folder)
-        for name in (name for name in self.heads if name not in stock):
+        (folder / ROOT).write_text(json.dumps({"root": root}) + "\n", "utf-8")
+        for name, head in self.heads.items():
+            if name == root:
+                continue
             (folder / "heads").mkdir(exist_ok=True)
             save_file(
-                own_tensors(self.heads[name], self.backbone),
+                own_tensors(head, self.backbone),
                 folder / "heads" / f"{name}.safetensors",
                 {"labels": json.dumps(self.labels.get(name, ()))},
             )
