@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hft_core.runtime.randomness import RowRandom as RowRandom
 
 _COMPONENTS = (
-    "Augmenter Call Cleaner Columns Component Exporter Facts Finished Graph HeadSpec Loss Metric Model Objective "
+    "Augmenter Call Cleaner Columns Component Context Exporter Facts Finished Graph HeadSpec Loss Metric Model Objective "
     "Optimizer ParamGroup Prediction Preprocessor Ramp Reader Refusal Roles RowFilter Rows Schedule Section Settings "
     "Spans Stream Task Technique TextCleaner TextEncoder resolve_path"
 )

@@ -11,7 +11,7 @@ from hft_core.components.optimizer import Optimizer, ParamGroup
 from hft_core.components.reader import Columns, Reader, Refusal, Rows
 from hft_core.components.schedule import Schedule
 from hft_core.components.task import Call, Facts, HeadSpec, Prediction, Roles, Task
-from hft_core.components.technique import Technique
+from hft_core.components.technique import Context, Technique
 
 KINDS: dict[str, type[Component]] = {
     base.kind: base
@@ -29,6 +29,7 @@ __all__ = [
     "Cleaner",
     "Columns",
     "Component",
+    "Context",
     "Exporter",
     "Facts",
     "Finished",

@@ -50,6 +50,10 @@ class Net(torch.nn.Module):
     def save(self, folder: Path) -> None:
         """Write the whole net so that the model's `build(folder, …)` restores it; fp32 safetensors, no pickle."""
 
+    def embedding(self) -> torch.nn.Module | None:
+        """Give the layer that turns inputs into vectors, float [rows, length, width], or None where there is none."""
+        return None
+
     def embed(self, **arrays: torch.Tensor) -> torch.Tensor | None:
         """Give one vector per row [rows, width] for the linear-probe baseline, or None where that has no meaning."""
         return None

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from hft_core.components.base import Component
+from hft_core.components.model import Preprocessor
 from hft_core.components.objective import Loss, Objective
 from hft_core.components.optimizer import ParamGroup
+from hft_core.components.task import HeadSpec
 
 if TYPE_CHECKING:
     from hft_core.components.net import Net
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a technique may know of its stage before it begins."""
+
+    steps: int
+    """Optimizer steps of the stage."""
+    seed: int
+    """Where the stage's random numbers start."""
+    heads: Mapping[str, HeadSpec]
+    """The net's heads by name."""
+    preprocessor: Preprocessor
+    """What made the arrays of the batches."""
 
 
 class Technique(Component):
@@ -23,6 +40,8 @@ class Technique(Component):
     """
 
     kind: ClassVar[str] = "technique"
+    excludes: ClassVar[frozenset[str]] = frozenset()
+    """Types of techniques that the same stage cannot have besides; `hft check` refuses the pair."""
 
     on: list[str] | None = Field(default=None, min_length=1)
     """Names of the objectives whose loss it changes; default: those that train a task."""
@@ -39,16 +58,26 @@ class Technique(Component):
         """Whether it has a say in the loss."""
         return cls.loss is not Technique.loss
 
-    def prepare(self, net: Net) -> Any:
-        """Change the net before training and give the technique's state (anything; None where there is none)."""
+    def prepare(self, net: Net, context: Context) -> Any:
+        """Change the net before training and give the technique's state (anything; None where there is none).
+
+        A parameter whose `requires_grad` it switches off is no part of the optimizer, and stays as it is. Raises
+        RecipeError where it would change nothing.
+        """
         return None
 
     def groups(self, net: Net, groups: list[ParamGroup]) -> list[ParamGroup]:
         """Rearrange the optimizer's parameter groups."""
         return groups
 
+    def before_step(self, net: Net, state: Any, step: int) -> None:
+        """Act before the step `step`, counted from 0: switch `requires_grad` of parameters that the optimizer has."""
+
     def loss(self, compute: Callable[..., Loss], batch: dict[str, Any], state: Any) -> Loss:
-        """Compute the loss, by default ``compute(batch)``; may call it more than once."""
+        """Compute the loss, by default ``compute(batch)``; may call it more than once.
+
+        ``compute(batch, net=other)`` computes the objective's plain loss with another net that has the same heads.
+        """
         return compute(batch)
 
     def after_step(self, net: Net, state: Any, step: int) -> None:
@@ -57,6 +86,9 @@ class Technique(Component):
     def averaged(self, net: Net, state: Any) -> AbstractContextManager[None]:
         """Give a context in which the net has the weights that evaluation, `best` and the stage's end see."""
         return nullcontext()
+
+    def finish(self, net: Net, state: Any) -> None:
+        """Give the net the form in which it is saved, with the weights that were chosen already in it."""
 
     def tensors(self, state: Any) -> dict[str, Any]:
         """Give the state's tensors for the checkpoint."""

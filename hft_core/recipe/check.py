@@ -64,6 +64,10 @@ def _techniques(recipe: Recipe) -> Iterator[Problem]:
     for index, stage in enumerate(recipe.stages):
         known = ["task", *(objective.name or objective.type_name() for objective in stage.objectives)]
         for position, technique in enumerate(stage.techniques):
+            for other in stage.techniques[:position]:
+                if other.type_name() in technique.excludes or technique.type_name() in other.excludes:
+                    pair = f"{other.type_name()} and {technique.type_name()}"
+                    yield ("stages", index, "techniques", position), f"{pair} cannot be combined; remove one of them"
             for name in technique.on or ():
                 if name not in known:
                     place = ("stages", index, "techniques", position, "on")

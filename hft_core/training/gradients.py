@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,8 @@ from hft_core.training.batches import MicroBatch
 from hft_core.training.module import Forward
 from hft_core.training.processes import Processes
 from hft_core.training.streams import LiveStream
+
+Compute = Callable[..., Loss]
 
 
 class Gradients:
@@ -76,12 +78,13 @@ class Gradients:
         """The objective's loss with the techniques around it, under the seed of this step and micro-batch."""
         self._reseed(stream, batch, step)
 
-        def compute(arrays: dict[str, torch.Tensor]) -> Loss:
-            return stream.objective.loss(partial(self.trained, stream.head), arrays)
+        def plain(arrays: dict[str, torch.Tensor], net: torch.nn.Module | None = None) -> Loss:
+            return stream.objective.loss(partial(net or self.trained, stream.head), arrays)
 
+        compute: Compute = plain
         for technique, state in self.techniques:
             if technique.applies(stream.objective):
-                compute = partial(technique.loss, compute, state=state)
+                compute = _around(compute, technique, state)
         with self.accelerator.autocast():
             return compute(on_device(batch, self.accelerator.device))
 
@@ -94,6 +97,15 @@ class Gradients:
     def _reseed(self, stream: LiveStream, batch: MicroBatch, step: int) -> None:
         """Whatever is drawn in a pass depends on step, micro-batch and objective alone."""
         torch.manual_seed(key_of(self.seed, "dropout", step, batch.number, stream.position) % 2**63)
+
+
+def _around(compute: Compute, technique: Technique, state: Any) -> Compute:
+    """The loss with a technique around it; what is computed with another net is none of the technique's business."""
+
+    def outer(arrays: dict[str, torch.Tensor], net: torch.nn.Module | None = None) -> Loss:
+        return technique.loss(compute, arrays, state) if net is None else compute(arrays, net=net)
+
+    return outer
 
 
 def on_device(batch: MicroBatch, device: torch.device) -> dict[str, torch.Tensor]:

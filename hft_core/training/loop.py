@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from hft_core.components import Context
 from hft_core.errors import Interrupted, NonFiniteError, OutOfMemoryError, RecipeError
 from hft_core.runtime.randomness import key_of
 from hft_core.training import checkpoint
@@ -68,7 +69,10 @@ class _Stage:
         keep_large_buffers()
         torch.manual_seed(key_of(job.seed, "build") % 2**63)
         self.net = job.model.build(job.start, job.preprocessor, job.heads)
-        self.techniques = [(technique, technique.prepare(self.net)) for technique in job.stage.techniques]
+        self.lead = job.streams[0]
+        self.steps = self.lead.order.steps(job.stage.epochs)
+        context = Context(self.steps, job.seed, job.heads, job.preprocessor)
+        self.techniques = [(technique, technique.prepare(self.net, context)) for technique in job.stage.techniques]
         AcceleratorState._reset_state()  # a process may run stages of different precision
         self.accelerator = Accelerator(
             mixed_precision="bf16" if job.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
@@ -83,8 +87,6 @@ class _Stage:
             self.groups = technique.groups(self.net, self.groups)
         self.parameters = [parameter for group in self.groups for parameter in group.params]
         self.optimizer = job.stage.optimizer.build(self.groups)
-        self.lead = job.streams[0]
-        self.steps = self.lead.order.steps(job.stage.epochs)
         self.micro = job.stage.micro_batch or -(-job.stage.batch_size // self.processes.count)
         self.batches = Batches(job.streams, self.steps, self.micro, self.processes.index, self.processes.count)
         self._refuse_coupled_rows()
@@ -179,6 +181,8 @@ class _Stage:
     def one_step(self) -> None:
         """One optimizer step: every objective's sum over its own count, weighted; then clip, check, step."""
         self._freeze_while_settling()
+        for technique, state in self.techniques:
+            technique.before_step(self.net, state, self.step)
         factor = self.job.stage.schedule.factor(self.step, self.steps)
         for group, torch_group in zip(self.groups, self.optimizer.param_groups, strict=True):
             torch_group["lr"] = self.job.stage.optimizer.lr * factor * group.lr_scale
@@ -325,8 +329,9 @@ class _Stage:
             self.notes.append(
                 "no best epoch was chosen (too few held-out rows, or no figure): the last weights are kept"
             )
-        for parameter in self.parameters:
-            parameter.requires_grad_(True)
+        for technique, state in self.techniques:
+            technique.finish(self.net, state)
+        self.net.requires_grad_(True)
         self._tick()
         cpu = {"train": time.process_time() - self.cpu_started - self.cpu_validation, "validation": self.cpu_validation}
         return Result(self.net.eval(), self.steps, self.seconds, cpu, self.history, self.best_step, self.notes)

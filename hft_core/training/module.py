@@ -22,8 +22,8 @@ class Forward(torch.nn.Module):
 
 
 def parameter_groups(net: Net) -> list[ParamGroup]:
-    """Two groups: matrices, which weight decay applies to, and biases and normalisation, which it does not."""
-    named = list(net.named_parameters())
+    """Two groups of what is trained: matrices, which weight decay applies to, and biases and normalisation, which it does not."""
+    named = [(name, parameter) for name, parameter in net.named_parameters() if parameter.requires_grad]
     groups = []
     for decay in (True, False):
         chosen = [(name, parameter) for name, parameter in named if (parameter.ndim >= 2) == decay]

@@ -21,8 +21,8 @@ def weights(net: Any) -> dict[str, torch.Tensor]:
 class Recorder(EMA):
     """An average that notes the weights after each step."""
 
-    def prepare(self, net: Any) -> Any:
-        return {"average": super().prepare(net), "seen": [weights(net)]}
+    def prepare(self, net: Any, context: Any) -> Any:
+        return {"average": super().prepare(net, context), "seen": [weights(net)]}
 
     def after_step(self, net: Any, state: Any, step: int) -> None:
         super().after_step(net, state["average"], step)

@@ -13,7 +13,7 @@ from hft_core import Technique
 if TYPE_CHECKING:
     import torch
 
-    from hft_core import Net
+    from hft_core import Context, Net
 
 
 class EMA(Technique):
@@ -27,7 +27,7 @@ class EMA(Technique):
     decay: float = Field(default=0.999, gt=0, lt=1)
     """Share of the average that each step keeps."""
 
-    def prepare(self, net: Net) -> dict[str, torch.Tensor]:
+    def prepare(self, net: Net, context: Context) -> dict[str, torch.Tensor]:
         """Start from the weights as they are."""
         return {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
 

@@ -113,6 +113,11 @@ class TransformersNet(Net):
     def _no_cache(self) -> dict[str, bool]:
         return {"use_cache": False} if getattr(self.backbone.config, "use_cache", False) and self._decoder else {}
 
+    def embedding(self) -> torch.nn.Module:
+        """The token embeddings."""
+        layer: torch.nn.Module = cast(Any, self.backbone).get_input_embeddings()
+        return layer
+
     def embed(self, **arrays: torch.Tensor) -> torch.Tensor:
         """Mean of the last hidden states over real tokens, float32 [rows, width]."""
         inputs = arrays | self._from_mask(arrays)
