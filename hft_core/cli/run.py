@@ -53,11 +53,13 @@ def finish(
     run = carry_out(loaded, registry, out, for_terminal(), wait, store)
     if not as_json:
         summary(run.folder)
+        run.require_whole()
         return
     bundle = str(run.folder / "bundle") if (run.folder / "bundle").is_dir() else None
     bundles = {task: str(folder) for task, folder in run.bundles.items()}
     said = {"run": str(run.folder), "metrics": run.metrics, "bundle": bundle, "bundles": bundles}
     click.echo(json.dumps(said, ensure_ascii=False))
+    run.require_whole()
 
 
 def summary(folder: Path) -> None:

@@ -40,7 +40,7 @@ def write_report(
     seeds = [recipe.seed + index for index in range(recipe.evaluate.seeds)]
     checks, warnings = _checks(plan, folders)
     sections = [section for node in plan.exports if (section := read_json(folders[node.name] / "section.json"))]
-    warnings += [refusal for section in sections for refusal in section["refused"]]
+    refused = [refusal for section in sections for refusal in section["refused"]]
     content: dict[str, Any] = {
         "format": 1,
         "name": recipe.name,
@@ -63,7 +63,8 @@ def write_report(
         "checks": checks,
         "stages": [_stage(node, folders[node.name]) for node in plan.stages[shipped]],
         "sections": [{key: section[key] for key in section if key != "refused"} for section in sections],
-        "warnings": warnings + _not_loaded(registry),
+        "refused": refused,
+        "warnings": warnings + refused + _not_loaded(registry),
         "environment": _environment(plan),
         "next": _next(target, _bundles(plan, recipe, folders), bool(evaluated)),
     }

@@ -64,6 +64,11 @@ class Run:
         """The finished model, as transformers loads it."""
         return self.folder / "model"
 
+    def require_whole(self) -> None:
+        """Raise DamagedError where an exporter refused a variant that does not behave like the model."""
+        if refused := read_json(self.folder / "report.json").get("refused"):
+            raise DamagedError("\n".join((*refused, f"everything else is in {self.folder}")))
+
     @property
     def report(self) -> Path:
         """The HTML report."""
@@ -100,7 +105,9 @@ def run(
     """
     registry = load_registry(plugins)
     loaded = load_recipe(recipe, registry, overrides)
-    return carry_out(loaded, registry, Path(out) if out else None, progress or Progress(), wait)
+    result = carry_out(loaded, registry, Path(out) if out else None, progress or Progress(), wait)
+    result.require_whole()
+    return result
 
 
 def store_of(folder: Path) -> Store:
@@ -116,7 +123,10 @@ def carry_out(
     wait: bool = True,
     store: Store | None = None,
 ) -> Run:
-    """Execute a loaded recipe and write its run folder; `store` defaults to `store_of` the recipe's folder."""
+    """Execute a loaded recipe and write its run folder; `store` defaults to `store_of` the recipe's folder.
+
+    Whether all exports were written is for the caller to ask, with `Run.require_whole`.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise RecipeError(
             "this version of hft carries out a recipe in one process; start it without torchrun or accelerate launch"
@@ -143,10 +153,6 @@ def carry_out(
         raise
     finally:
         progress.close()
-    sections = [read_json(folders[node.name] / "section.json") or {} for node in plan.exports]
-    refused = [text for section in sections for text in section.get("refused", ())]
-    if refused:
-        raise DamagedError("\n".join((*refused, f"everything else is in {target}")))
     return Run(target)
 
 

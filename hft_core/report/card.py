@@ -120,12 +120,10 @@ def _training(report: Report) -> str:
 
 def _limits(report: Report) -> str:
     """Give warnings and what the checks found, as limits of the model."""
-    found = [f"- {_plain(text)}" for text in report["warnings"]]
-    found += [
-        f"- {_plain(check['title'])}: {_plain(check['detail'])}"
-        for check in report["checks"]
-        if check["severity"] in ("warning", "error")
-    ]
+    checks = [check for check in report["checks"] if check["severity"] in ("warning", "error")]
+    titles = {check["title"] for check in checks}
+    found = [f"- {_plain(text)}" for text in report["warnings"] if text not in titles]  # those stand below with a reason
+    found += [f"- {_plain(check['title'])}: {_plain(check['detail'])}" for check in checks]
     return "## Limits\n\n" + "\n".join(found) if found else ""
 
 

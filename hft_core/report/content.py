@@ -188,6 +188,8 @@ class Report(TypedDict):
     checks: list[Check]
     stages: list[Stage]
     sections: list[SectionContent]
+    refused: list[str]
+    """Variants that were not written because they do not behave like the model, one sentence each."""
     warnings: list[str]
     environment: dict[str, Any]
     """What the figures depend on: `versions` (a dict), `cpu`, `threads`, `precision`, …; values are shown as text."""

@@ -256,3 +256,19 @@ def test_machines_get_json(project: Any) -> None:
     figures = told["metrics"]["validation"]
     assert {"f1", "micro"} <= set(figures)
     assert json.loads((Path(told["run"]) / "report.json").read_text("utf-8"))["headline"]["metric"] == "micro"
+
+
+def test_a_refused_precision_is_the_end_of_a_whole_report(
+    tiny: Any, hft_here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 9, behind figures and places as in any run."""
+    from hft_plugins.onnx import decisions
+
+    monkeypatch.setitem(decisions.LIMITS, "int8", decisions.Limits(flips=-1.0, points=1.0))
+    tiny.recipe["export"] = [{"type": "onnx", "precisions": ["fp32", "int8"]}]
+    outcome = hft_here("run", tiny.write())
+    assert outcome.code == 9
+    assert "int8 was not written: gate decisions: int8" in outcome.err
+    assert "everything else is in " in outcome.err
+    for said in ("this model", "report: ", "bundle: ", "next:   hft predict "):
+        assert said in outcome.out

@@ -200,6 +200,7 @@ def sample():
         "base_model": "bert-base-chinese",
         "recipe": RECIPE,
         "headline": {"split": "test", "metric": "f1", "greater_is_better": True},
+        "refused": [],
         "headlines": [{"split": "test", "metric": "f1"}],
         "intervals": "95 %, over rows and 3 seeds",
         "metrics": metrics,
