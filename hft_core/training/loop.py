@@ -163,6 +163,11 @@ class _Stage:
             for made in (stream.longest_batch(self.micro), stream.micro_batches(0, self.micro)[0][1]):
                 batch = micro_batch(stream, 0, made)
                 loss = self.gradients.loss(stream, batch, self.step)
+                if not loss.sum.requires_grad:
+                    raise RecipeError(
+                        f"objective {stream.name}: it would train nothing, for all parameters that it reaches are frozen; "
+                        "leave it out, or freeze less"
+                    )
                 self.accelerator.backward(loss.sum / max(1, batch.count))
                 if not torch.isfinite(loss.sum):
                     raise NonFiniteError(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import torch
 
 
-def _torch_groups(groups: Sequence[ParamGroup], weight_decay: float) -> list[dict[str, Any]]:
+def torch_groups(groups: Sequence[ParamGroup], weight_decay: float) -> list[dict[str, Any]]:
+    """Give torch's param groups, in the same order; `weight_decay` applies where a group says so."""
     return [{"params": group.params, "weight_decay": weight_decay if group.decay else 0.0} for group in groups]
 
 
@@ -39,7 +40,7 @@ class SGD(Optimizer):
         from torch.optim import SGD as TorchSGD
 
         return TorchSGD(
-            _torch_groups(groups, self.weight_decay),
+            torch_groups(groups, self.weight_decay),
             lr=self.lr,
             momentum=self.momentum,
             nesterov=self.nesterov,
@@ -69,7 +70,7 @@ class Adam(_AdamFields):
         from torch.optim import Adam as TorchAdam
 
         return TorchAdam(
-            _torch_groups(groups, self.weight_decay),
+            torch_groups(groups, self.weight_decay),
             lr=self.lr,
             betas=(self.beta1, self.beta2),
             eps=self.eps,
@@ -89,7 +90,7 @@ class AdamW(_AdamFields):
         from torch.optim import AdamW as TorchAdamW
 
         return TorchAdamW(
-            _torch_groups(groups, self.weight_decay),
+            torch_groups(groups, self.weight_decay),
             lr=self.lr,
             betas=(self.beta1, self.beta2),
             eps=self.eps,
