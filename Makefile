@@ -45,5 +45,5 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install -q -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,embedded]" --group dev
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,embedded,lora,lion]" --group dev
 	touch $(STAMP)

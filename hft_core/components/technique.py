@@ -40,6 +40,8 @@ class Technique(Component):
     """
 
     kind: ClassVar[str] = "technique"
+    changes_modules: ClassVar[bool] = False
+    """Whether `prepare` puts other modules into the net: it has to stand before techniques that know weights by name."""
     excludes: ClassVar[frozenset[str]] = frozenset()
     """Types of techniques that the same stage cannot have besides; `hft check` refuses the pair."""
 

@@ -64,6 +64,12 @@ def _techniques(recipe: Recipe) -> Iterator[Problem]:
     for index, stage in enumerate(recipe.stages):
         known = ["task", *(objective.name or objective.type_name() for objective in stage.objectives)]
         for position, technique in enumerate(stage.techniques):
+            if technique.changes_modules and position:
+                first = stage.techniques[0].type_name()
+                yield (
+                    ("stages", index, "techniques", position),
+                    f"{technique.type_name()} changes the modules of the net, so it has to stand before {first}; put it first",
+                )
             for other in stage.techniques[:position]:
                 if other.type_name() in technique.excludes or technique.type_name() in other.excludes:
                     pair = f"{other.type_name()} and {technique.type_name()}"

@@ -122,7 +122,9 @@ def _limits(report: Report) -> str:
     """Give warnings and what the checks found, as limits of the model."""
     checks = [check for check in report["checks"] if check["severity"] in ("warning", "error")]
     titles = {check["title"] for check in checks}
-    found = [f"- {_plain(text)}" for text in report["warnings"] if text not in titles]  # those stand below with a reason
+    found = [
+        f"- {_plain(text)}" for text in report["warnings"] if text not in titles
+    ]  # those stand below with a reason
     found += [f"- {_plain(check['title'])}: {_plain(check['detail'])}" for check in checks]
     return "## Limits\n\n" + "\n".join(found) if found else ""
 

@@ -211,8 +211,7 @@ def test_an_edited_file_gives_another_key(tiny: Any, from_file: Callable[..., Pl
         (tmp_path / "mine.py").write_text(source, encoding="utf-8")
         registry = load_registry([tmp_path / "mine.py"])
         plan = build_plan(load_recipe(tiny.write(), registry), registry)
-        assert plan.augment is not None
-        keys.append(plan.augment.key)
+        keys.append(plan.tasks["main"].augment.key)
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -238,7 +237,7 @@ def test_a_package_is_hashed_whole_and_a_module_alone() -> None:
 
 def test_a_missing_type_is_explained() -> None:
     said = load_registry().explain_missing("optimizer", "adm")
-    assert said == "there is no optimizer 'adm'; did you mean 'adam'? Installed: adam, adamw, sgd."
+    assert said == "there is no optimizer 'adm'; did you mean 'adam'? Installed: adam, adamw, lion, muon, sgd."
     assert (
         load_registry()
         .explain_missing("objective", "tsak", ["task"])

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from hft_core import Context, RecipeError
 from hft_core.training.loop import train
+from hft_core.training.measure import measure
 from hft_plugins.optimizers.torch_optimizers import AdamW
 from hft_plugins.techniques.ema import EMA
 from hft_plugins.techniques.lora import LoRA
@@ -160,6 +161,20 @@ def test_a_stage_moves_adapted_weights_by_low_rank_and_nothing_else(bert: Any, m
     assert all(parameter.requires_grad for parameter in end.values())
 
 
+def test_what_was_measured_is_what_comes_out(bert: Any, make_rows: Any) -> None:
+    """The best epoch's average, adapters merged, has the best epoch's figures."""
+    job = bert.job(
+        (bert.objective("classification"), make_rows(160)),
+        epochs=3,
+        optimizer=ADAMW,
+        validation=make_rows(110, seed=9),
+        techniques=[LoRA(type="lora"), EMA(type="ema", decay=0.5)],
+    )
+    result = train(job)
+    best = next(p["validation"] for p in result.history if p["step"] == result.best_step and "validation" in p)
+    assert measure(result.net, job, torch.device("cpu")) == best
+
+
 def test_dropout_of_adapters_changes_training(bert: Any, make_rows: Any) -> None:
     ends = []
     for dropout in (0.0, 0.5):
@@ -205,3 +220,10 @@ def test_a_killed_stage_ends_with_the_same_weights(
         next(v for n, v in ends.items() if "query.weight" in n),
         bert.weights()[next(n for n in ends if "query.weight" in n)],
     )
+
+
+def test_it_stands_first(tiny: Any, hft_here: Any) -> None:
+    tiny.recipe["stages"][0]["techniques"] = [{"type": "ema"}, {"type": "lora"}]
+    outcome = hft_here("check", tiny.write())
+    assert outcome.code == 2
+    assert "lora changes the modules of the net, so it has to stand before ema; put it first" in outcome.err

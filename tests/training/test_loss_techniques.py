@@ -415,8 +415,8 @@ def test_mixup_refuses_an_objective_without_one_label_per_row(bert: Any, make_ro
             mixup().loss(lambda batch: Loss(torch.zeros(())), one.batch.arrays | strange, state)
 
 
-def test_r_drop_and_mixup_exclude_each_other() -> None:
-    assert Mixup.type_name() in RDrop.excludes
+def test_mixup_excludes_what_compares_the_outputs_of_a_row() -> None:
+    assert {"r-drop", "distillation"} <= Mixup.excludes
 
 
 # ---- all of them ----

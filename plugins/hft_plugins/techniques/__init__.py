@@ -1,1 +1,1 @@
-"""Techniques: weight averaging and layer-wise learning rates."""
+"""Techniques: changes of parameters by part, of the loss, and of the weights that count."""

@@ -43,6 +43,7 @@ class LoRA(Technique):
     """Train only the adapters and the heads; everything else stays as it is, a pooler and the last normalisation too.
     `false`: adapters beside full updates."""
 
+    changes_modules: ClassVar[bool] = True
     excludes: ClassVar[frozenset[str]] = frozenset({"lora"})
 
     @field_validator("targets")

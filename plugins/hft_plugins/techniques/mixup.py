@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,9 @@ class Mixup(Technique):
     type: Literal["mixup"]
     alpha: float = Field(default=0.2, gt=0)
     """Parameter of the Beta distribution: small ones leave most rows nearly as they are, 1 makes every share equally likely."""
+
+    # The two passes of r-drop would mix different rows; a teacher would see the rows as they were.
+    excludes: ClassVar[frozenset[str]] = frozenset({"r-drop", "distillation"})
 
     def prepare(self, net: Net, context: Context) -> Net:
         """Keep the net at hand. Raises RecipeError where it has no embedding layer."""

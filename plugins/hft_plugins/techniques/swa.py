@@ -66,7 +66,8 @@ class SWA(Technique):
                 if state.count == 1:
                     state.mean[name] = parameter.detach().clone()
                 else:
-                    state.mean[name].lerp_(parameter, 1 / state.count)
+                    mean = state.mean[name].to(parameter.device)  # a loaded one is on the CPU
+                    state.mean[name] = mean.lerp_(parameter, 1 / state.count)
 
     @contextmanager
     def averaged(self, net: Net, state: Average) -> Iterator[None]:
