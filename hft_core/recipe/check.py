@@ -112,8 +112,13 @@ def _tasks(recipe: Recipe) -> Iterator[Problem]:
         place: Location = ("data",) if len(tasks) == 1 else ("data", name)
         if "train" not in readers_of(recipe, name):
             found = ", ".join(recipe.data.tasks or recipe.data.sources) or "none"
-            where = "a source `train`" if len(tasks) == 1 else f"its data under its name, `{name}: {{train: …}}`"
-            yield place, f"the task {name!r} needs {where}; there are {found}"
+            if len(tasks) == 1:
+                yield place, f"the task needs a source `train`; there are {found}"
+            else:
+                yield (
+                    place,
+                    f"the task {name!r} needs its data under its name, `{name}: {{train: …}}`; there are {found}",
+                )
         elif name not in trained and not unclear and any(stage.stage == "finetune" for stage in recipe.stages):
             yield ("stages",), f"no stage trains the task {name!r}; add {{type: task, task: {name}, data: train}}"
     for name in recipe.data.tasks:
@@ -166,6 +171,7 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
             for name in names if not _unclear(objective, recipe) else ():
                 source = resolve(recipe, objective, name)
                 if source is None:
+                    read.add(name)  # as far as it goes: a source whose name is misspelt finds its reader
                     yield place, f"there is no data source {name!r}{_nearest(name, known)} Sources: {', '.join(known)}"
                 elif source.task is not None and source.name != "train":
                     yield place, f"training on {name!r} would make its figures worthless; it is for evaluation only"

@@ -74,8 +74,11 @@ def _walk(loc: tuple[Any, ...], raw: Any, model: type[BaseModel]) -> tuple[Locat
     current, annotation = raw, model
     seen: list[Any] = [model]
     for position, step in enumerate(loc):
+        branch = _is_branch(annotation, step, current)
         annotation = _step(annotation, step)
         seen.append(annotation)
+        if branch:  # a component may have a field of the same name as its type
+            continue
         inside = (isinstance(current, dict) and step in current) or (
             isinstance(current, list) and isinstance(step, int) and step < len(current)
         )
@@ -85,6 +88,12 @@ def _walk(loc: tuple[Any, ...], raw: Any, model: type[BaseModel]) -> tuple[Locat
         elif position == len(loc) - 1 and isinstance(step, str) and isinstance(current, dict):
             path.append(step)  # a missing key
     return tuple(path), seen
+
+
+def _is_branch(annotation: Any, step: Any, value: Any) -> bool:
+    """Whether a step of a location names the type of the component that `value` describes."""
+    tags = isinstance(value, dict) and value.get("type") == step
+    return tags and any(isinstance(part, _OneOf) and step in part.choices for part in _parts(annotation))
 
 
 def _step(annotation: Any, step: Any) -> Any:

@@ -96,8 +96,8 @@ DIRECT = ("sources", "tasks")
 
 
 def _is_task_data(value: Any) -> bool:
-    """Whether an entry of `data` is a task's group of sources and no source."""
-    return isinstance(value, Mapping) and "type" not in value and bool(set(SPLITS) & set(value))
+    """Whether an entry of `data` is a task's group of sources and no source, whose settings are no mappings."""
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(item, Mapping) for item in value.values())
 
 
 class Prepare(Settings):

@@ -18,10 +18,12 @@ ROWS = "".join(f"this is text number {n},{'pos' if n % 2 else 'neg'}\n" for n in
 
 def prepared(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The ledger and the quarantine of a run that got as far as preparation."""
-    found = [file.parent for file in (folder.parent / "store" / "objects").glob("*/prepared.json")]
-    assert len(found) == 1
-    ledger = json.loads((found[0] / "prepared.json").read_text("utf-8"))["ledger"]
-    lines = (found[0] / "quarantine.jsonl").read_text("utf-8").splitlines()
+    ledger: dict[str, Any] = {}
+    lines: list[str] = []
+    for file in (folder.parent / "store" / "objects").glob("*/prepared.json"):
+        ledger |= json.loads(file.read_text("utf-8"))["ledger"]
+        lines += file.with_name("quarantine.jsonl").read_text("utf-8").splitlines()
+    assert "train" in ledger
     return ledger, [json.loads(line) for line in lines]
 
 

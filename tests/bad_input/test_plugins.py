@@ -42,7 +42,7 @@ def plugin(tiny: Any) -> Callable[..., Path]:
 @pytest.mark.parametrize(
     ("place", "given", "said"),
     [
-        (("data", "train"), "cvs", "data.train: there is no reader 'cvs'; did you mean 'csv'? Installed: csv, jsonl, text."),
+        (("data", "train"), "cvs", "there is no reader 'cvs'; did you mean 'csv'? Installed: conll, csv, jsonl, text."),
         (("task",), "text-clasification", "task: there is no task 'text-clasification'; did you mean 'text-classif"),
         (("model",), "brt", "model: there is no model 'brt'; did you mean 'bert'?"),
         (("stages", 0, "objectives", 0), "tusk", "there is no objective 'tusk'; did you mean 'task'?"),

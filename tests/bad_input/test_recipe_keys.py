@@ -16,7 +16,7 @@ from hft_core.recipe import load as loading
 from hft_core.recipe.narrow import narrow
 from hft_core.registry import Registry, load_registry
 
-FILES = ("train.csv", "dev.csv", "corpus.txt", "more.jsonl", "table.tsv")
+FILES = ("train.csv", "dev.csv", "corpus.txt", "more.jsonl", "table.tsv", "tokens.conll")
 
 FULL: dict[str, Any] = {
     "name": "full",
@@ -98,6 +98,72 @@ FULL: dict[str, Any] = {
     "precision": "fp32",
 }  # fmt: skip
 
+SCRATCH = {"scratch": "tiny", "tokenizer": {"type": "bpe", "size": 300}}
+
+SEVERAL: dict[str, Any] = {
+    "name": "several",
+    "data": {
+        "names": {
+            "train": {"type": "conll", "path": "tokens.conll", "token": 1, "tag": -1, "joiner": " "},
+            "split": {"validation": 0.2, "test": 0.1},
+        },
+        "topic": {
+            "train": {"type": "csv", "path": "train.csv"},
+            "validation": {"type": "csv", "path": "dev.csv"},
+            "test": {"type": "csv", "path": "dev.csv"},
+        },
+        "stories": {"train": {"type": "text", "path": "corpus.txt"}},
+    },
+    "tasks": {
+        "names": {"type": "token-classification", "text": "text", "entities": "entities", "overlap": 8},
+        "topic": {"type": "text-classification", "text": "review", "label": "sentiment"},
+        "stories": {"type": "text-generation", "text": "text", "new_tokens": 8, "write": True},
+    },
+    "model": {"type": "gpt", "source": SCRATCH},
+    "stages": [
+        {
+            "stage": "finetune",
+            "objectives": [
+                {"type": "task", "task": "names", "data": "train"},
+                {
+                    "type": "classification", "task": "topic", "data": "train", "focal": 2.0,
+                    "class_weights": "balanced",
+                },
+                {"type": "causal-lm", "task": "stories", "data": "train"},
+            ],
+            "workers": 2,
+            "optimizer": {"type": "muon", "lr": 1e-3, "matrices": "attn", "iterations": 5},
+            "techniques": [
+                {"type": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "targets": ["attn"], "alone": False},
+                {"type": "freeze", "parts": ["embeddings"], "patterns": ["ln"], "below": 0.1},
+                {"type": "gradual-unfreezing", "every": 0.1},
+                {"type": "rates", "factors": {"head": 10}},
+                {"type": "r-drop", "alpha": 1.0},
+                {"type": "fgm", "epsilon": 0.5},
+                {
+                    "type": "distillation", "teacher": {"type": "gpt", "source": SCRATCH}, "temperature": 2.0,
+                    "weight": 0.5,
+                },
+            ],
+        },
+        {
+            "stage": "finetune",
+            "objectives": [{"type": "task", "task": "topic", "data": "train"}],
+            "optimizer": {"type": "lion", "lr": 1e-4},
+            "techniques": [
+                {"type": "reinit", "layers": 1},
+                {"type": "mixup", "alpha": 0.2},
+                {"type": "swa", "start": 0.5},
+            ],
+        },
+    ],
+    "evaluate": {"best": "topic.accuracy"},
+}  # fmt: skip
+
+RECIPES = {"full": FULL, "several": SEVERAL}
+NAMED_BY_THE_USER = (("tasks",), ("stages", 0, "techniques", 3, "factors"))
+"""Mappings whose keys are anybody's names, so that a typo in one shows elsewhere."""
+
 Place = tuple[str | int, ...]
 
 
@@ -115,8 +181,17 @@ def at(recipe: Any, place: Place) -> Any:
     return recipe
 
 
-KEYS = list(keys(FULL))
-LEAVES = [place for place in KEYS if not isinstance(at(FULL, place), (dict, list))]
+KEYS = [(name, place) for name, recipe in RECIPES.items() for place in keys(recipe)]
+LEAVES = [
+    (name, place)
+    for name, place in KEYS
+    if not isinstance(at(RECIPES[name], place), (dict, list)) and place[-1] != "class_weights"  # takes labels by name
+]
+
+
+def title(value: Any) -> str:
+    """A readable id of a test."""
+    return value if isinstance(value, str) else ".".join(map(str, value))
 
 
 @pytest.fixture(scope="module")
@@ -149,35 +224,40 @@ def load(
     return complaint
 
 
-def test_without_a_mistake_it_is_fine(tmp_path: Path, registry: Registry) -> None:
-    for name in FILES:
-        (tmp_path / name).touch()
-    (tmp_path / "recipe.yaml").write_text(json.dumps(FULL), encoding="utf-8")
-    assert load_recipe(tmp_path / "recipe.yaml", registry).recipe.name == "full"
+@pytest.mark.parametrize("name", RECIPES)
+def test_without_a_mistake_it_is_fine(name: str, tmp_path: Path, registry: Registry) -> None:
+    for file in FILES:
+        (tmp_path / file).touch()
+    (tmp_path / "recipe.yaml").write_text(json.dumps(RECIPES[name]), encoding="utf-8")
+    assert load_recipe(tmp_path / "recipe.yaml", registry).recipe.name == name
 
 
-def test_the_full_recipe_has_every_key_that_the_core_and_the_built_in_components_know(narrowed: type[Recipe]) -> None:
+def test_the_recipes_have_every_key_that_the_core_and_the_built_in_components_know(narrowed: type[Recipe]) -> None:
     """So that the tests below leave none out."""
     definitions = narrowed.model_json_schema()["$defs"]
     known = {name for definition in definitions.values() for name in definition.get("properties", {})}
-    assert known - {place[-1] for place in KEYS} == {"when"}  # refused until there are gates
+    assert known - {place[-1] for _, place in KEYS} == {"when"}  # refused until there are gates
 
 
-@pytest.mark.parametrize("place", KEYS, ids=lambda place: ".".join(map(str, place)))
-def test_a_typo_in_a_key(place: Place, load: Callable[[dict[str, Any]], str]) -> None:
-    recipe = copy.deepcopy(FULL)
+@pytest.mark.parametrize(
+    ("name", "place"), [(name, place) for name, place in KEYS if place[:-1] not in NAMED_BY_THE_USER], ids=title
+)
+def test_a_typo_in_a_key(name: str, place: Place, load: Callable[[dict[str, Any]], str]) -> None:
+    recipe = copy.deepcopy(RECIPES[name])
     *above, key = place
     holder = at(recipe, tuple(above))
     typo = f"{key}x"
     # In the same place, so that lines do not move.
-    items = [(typo if name == key else name, value) for name, value in holder.items()]
+    items = [(typo if known == key else known, value) for known, value in holder.items()]
     holder.clear()
     holder.update(items)
     message = load(recipe)
     if key == "type" and "tokenizer" not in place:
         assert "'type' is missing" in message
         return
-    if above == ["data"] and key != "split":
+    if above == ["data"] and name == "several":
+        assert f"there is no task {typo!r}; did you mean {key!r}?" in message
+    elif above == ["data"] and key != "split":
         assert f"nothing reads the source {typo!r}; did you mean {key!r}?" in message
     elif above == ["data"]:  # a source called splitx, then
         assert f"data.{typo}" in message
@@ -188,9 +268,9 @@ def test_a_typo_in_a_key(place: Place, load: Callable[[dict[str, Any]], str]) ->
     assert f"recipe.yaml, line {line}, " in message
 
 
-@pytest.mark.parametrize("place", LEAVES, ids=lambda place: ".".join(map(str, place)))
-def test_a_value_of_the_wrong_form(place: Place, load: Callable[[dict[str, Any]], str]) -> None:
-    recipe = copy.deepcopy(FULL)
+@pytest.mark.parametrize(("name", "place"), LEAVES, ids=title)
+def test_a_value_of_the_wrong_form(name: str, place: Place, load: Callable[[dict[str, Any]], str]) -> None:
+    recipe = copy.deepcopy(RECIPES[name])
     at(recipe, place[:-1])[place[-1]] = {"zzz": 1}
     message = load(recipe)
     assert ".".join(map(str, place[:-1])) in message
