@@ -213,3 +213,45 @@ def parameters_of() -> Callable[[Any], dict[str, torch.Tensor]]:
 def crash() -> type[BaseException]:
     """What a test raises to end a stage as a kill would."""
     return Crash
+
+
+def _crashed(made: Job, after: int) -> None:
+    """Run a job until `after` steps are done and their checkpoint has not been written."""
+    from hft_core.training.loop import train
+
+    def advance(step: int, steps: int, figures: Any) -> None:
+        if step == after:
+            raise Crash
+
+    made.advance = advance
+    with pytest.raises(Crash):
+        train(made)
+
+
+@pytest.fixture(scope="session")
+def crashed() -> Callable[[Job, int], None]:
+    """Give ``crashed(job, after)``."""
+    return _crashed
+
+
+@pytest.fixture
+def survives(tmp_path: Path) -> Callable[..., Any]:
+    """Give ``survives(made, *steps)``: crashes behind these steps, one after the other, change nothing of a stage's end.
+
+    ``made(work)`` makes the job anew. Gives the result of the stage that nobody disturbed.
+    """
+    from hft_core.training.loop import train
+
+    def check(made: Callable[[Path], Job], *steps: int) -> Any:
+        whole = train(made(tmp_path / "whole"))
+        for after in steps:
+            _crashed(made(tmp_path / "work"), after)
+        again = train(made(tmp_path / "work"))
+        weights = dict(again.net.named_parameters())
+        for name, weight in whole.net.named_parameters():
+            assert torch.equal(weight, weights[name]), name
+        assert again.history == whole.history
+        assert again.best_step == whole.best_step
+        return whole
+
+    return check

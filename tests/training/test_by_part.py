@@ -73,25 +73,6 @@ def moved(before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor],
     return {parts[name] for name in before if not torch.equal(before[name], after[name])}
 
 
-def crashed(made: Any, after: int, crash: type[BaseException]) -> None:
-    """Run a job until `after` steps are done and their checkpoint has not been written."""
-
-    def advance(step: int, steps: int, figures: Any) -> None:
-        if step == after:
-            raise crash
-
-    made.advance = advance
-    with pytest.raises(crash):
-        train(made)
-
-
-def assert_same(left: Any, right: Any) -> None:
-    weights = dict(right.net.named_parameters())
-    for name, weight in left.net.named_parameters():
-        assert torch.equal(weight, weights[name]), name
-    assert left.history == right.history
-
-
 def test_a_name_means_a_part_its_kind_or_what_lies_under_it() -> None:
     part = Part("text.layer.1", 0.5, "layer", torch.nn.Identity())
     meant = ["text.layer.1", "layer", "text", "text.layer"]
@@ -210,19 +191,14 @@ def test_what_is_not_open_has_no_gradient_and_no_state(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_unfreezing_goes_on_after_crashes_at_any_step(
-    benches: Any, make_rows: Any, tmp_path: Path, crash: Any, family: str
-) -> None:
+def test_unfreezing_goes_on_after_crashes_at_any_step(benches: Any, make_rows: Any, survives: Any, family: str) -> None:
     bench = benches[family]
 
     def made(work: Path) -> Any:
         techniques = [GradualUnfreezing(type="gradual-unfreezing", every=0.25), EMA(type="ema", decay=0.9)]
         return job(bench, make_rows, *techniques, epochs=2, work=work, checkpoint_minutes=0)
 
-    whole = train(made(tmp_path / "whole"))
-    for after in range(1, 9):
-        crashed(made(tmp_path / "work"), after, crash)  # each goes on where the one before had its last checkpoint
-    assert_same(train(made(tmp_path / "work")), whole)
+    survives(made, *range(1, 9))  # each goes on where the one before had its last checkpoint
 
 
 def settling(bert: Any, make_rows: Any, tmp_path: Path, work: str, **settings: Any) -> Any:
@@ -245,7 +221,7 @@ def test_a_new_head_settles_alone_whatever_is_open(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     parameters_of: Any,
-    crash: Any,
+    crashed: Any,
     every: float,
     opening: dict[str, int],
 ) -> None:
@@ -262,7 +238,7 @@ def test_a_new_head_settles_alone_whatever_is_open(
         assert any("masked-lm" in name for name in now)
     for after in (1, 2, 3, 4, 7):
         again = settling(bert, make_rows, tmp_path, "work", techniques=techniques, checkpoint_minutes=0)
-        crashed(again, after, crash)
+        crashed(again, after)
     result = train(settling(bert, make_rows, tmp_path, "work", techniques=techniques, checkpoint_minutes=0))
     for name, weight in result.net.named_parameters():
         assert torch.equal(weight, states[-1][name]), name
@@ -351,18 +327,13 @@ def test_the_numbers_depend_on_the_seed_alone_and_disturb_no_others(bert: Any) -
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_resumed_stage_does_not_draw_again(
-    benches: Any, make_rows: Any, tmp_path: Path, crash: Any, family: str
-) -> None:
+def test_a_resumed_stage_does_not_draw_again(benches: Any, make_rows: Any, survives: Any, family: str) -> None:
     bench = benches[family]
 
     def made(work: Path) -> Any:
         return job(bench, make_rows, Reinit(type="reinit", layers=2), work=work, checkpoint_minutes=0)
 
-    whole = train(made(tmp_path / "whole"))
-    for after in (1, 3):
-        crashed(made(tmp_path / "work"), after, crash)
-    assert_same(train(made(tmp_path / "work")), whole)
+    whole = survives(made, 1, 3)
     weights = dict(train(job(bench, make_rows)).net.named_parameters())
     assert any(not torch.equal(weight, weights[name]) for name, weight in whole.net.named_parameters())
 

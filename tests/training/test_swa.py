@@ -57,28 +57,12 @@ def test_it_excludes_other_averages() -> None:
 
 
 @pytest.mark.parametrize("crashes", [(2,), (4,), (5, 7)])
-def test_the_mean_survives_a_crash(
-    bert: Any, make_rows: Any, tmp_path: Path, crash: Any, crashes: tuple[int, ...]
-) -> None:
-    def made(work: Path, after: int | None = None) -> Any:
+def test_the_mean_survives_a_crash(bert: Any, make_rows: Any, survives: Any, crashes: tuple[int, ...]) -> None:
+    def made(work: Path) -> Any:
         parts = (bert.objective("classification"), make_rows(64))
         swa = SWA(type="swa", start=0.5)
-        job = bert.job(
+        return bert.job(
             parts, work=work, techniques=[swa], epochs=2, checkpoint_minutes=0, validation=make_rows(110, seed=4)
         )
 
-        def advance(step: int, steps: int, figures: Any) -> None:
-            if step == after:
-                raise crash
-
-        job.advance = advance
-        return job
-
-    whole = train(made(tmp_path / "whole"))
-    for after in crashes:
-        with pytest.raises(crash):
-            train(made(tmp_path / "work", after))
-    again = train(made(tmp_path / "work"))
-    ends = dict(again.net.named_parameters())
-    assert all(torch.equal(value, ends[name]) for name, value in whole.net.named_parameters())
-    assert again.history == whole.history
+    survives(made, *crashes)

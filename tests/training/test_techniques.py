@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from hft_core.training.loop import train
@@ -61,24 +60,12 @@ def test_averaging_does_not_change_training(bert: Any, make_rows: Any) -> None:
         assert torch.equal(value, Recorder.seen[-1][name]), name  # type: ignore[attr-defined]  # set above
 
 
-def test_the_average_survives_a_crash(bert: Any, make_rows: Any, tmp_path: Path, crash: Any) -> None:
+def test_the_average_survives_a_crash(bert: Any, make_rows: Any, survives: Any) -> None:
     def made(work: Path) -> Any:
         parts = (bert.objective("classification"), make_rows(64))
         return bert.job(parts, work=work, techniques=[EMA(type="ema", decay=0.9)], checkpoint_minutes=0)
 
-    whole = train(made(tmp_path / "whole"))
-    job = made(tmp_path / "work")
-
-    def advance(step: int, steps: int, figures: Any) -> None:
-        if step == 3:
-            raise crash
-
-    job.advance = advance
-    with pytest.raises(crash):
-        train(job)
-    again = train(made(tmp_path / "work"))
-    for name, value in whole.net.named_parameters():
-        assert torch.equal(value, dict(again.net.named_parameters())[name]), name
+    survives(made, 3)
 
 
 def test_layers_learn_slower_towards_the_input(bert: Any) -> None:
