@@ -103,6 +103,11 @@ class Component(Settings):
         """The word that a recipe's `type` uses for this class."""
         return str(get_args(cls.model_fields["type"].annotation)[0])
 
+    @property
+    def title(self) -> str:
+        """What logs, messages and reports call this entry: its `name`, else its type."""
+        return self.name or self.type_name()
+
     @classmethod
     def summary(cls) -> str:
         """The first line of the class's docstring."""

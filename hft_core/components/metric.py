@@ -38,11 +38,6 @@ class Metric(Component):
         The first name is the headline figure and is the metric's type; details follow as ``type[…]``.
         """
 
-    @property
-    def title(self) -> str:
-        """The name of its headline figure: the entry's `name`, else its type."""
-        return self.name or self.type_name()
-
     def identity(self) -> dict[str, Any]:
         """The name counts: figures are kept under it."""
         return super().identity() | {"name": self.title}

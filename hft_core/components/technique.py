@@ -52,8 +52,7 @@ class Technique(Component):
         """Whether it changes this objective's loss: `on` names it (`task` names those of tasks), or it trains a task."""
         if self.on is None:
             return objective.task is not None
-        own = objective.name or objective.type_name()
-        return own in self.on or ("task" in self.on and objective.task is not None)
+        return objective.title in self.on or ("task" in self.on and objective.task is not None)
 
     @classmethod
     def changes_loss(cls) -> bool:

@@ -76,7 +76,7 @@ def prepare_train(
     ledgers = {"train": Ledger()}
     _read(task, reader, "train", roles, ledgers["train"], out)
     if shares:
-        _split(out, task, roles, ledgers, shares)
+        _split(out, task, roles, ledgers, shares, str(getattr(reader, "path", reader.type_name())))
     checks = []
     for name, ledger in ledgers.items():
         raw = out / f"raw-{name}.arrow"
@@ -185,15 +185,20 @@ def _require_columns(reader: Reader, name: str, roles: Roles) -> None:
             )
 
 
-def _split(out: Path, task: Task, roles: Roles, ledgers: dict[str, Ledger], shares: Mapping[str, float]) -> None:
-    """Set rows of train aside for the splits of `shares`."""
+def _split(
+    out: Path, task: Task, roles: Roles, ledgers: dict[str, Ledger], shares: Mapping[str, float], file: str
+) -> None:
+    """Set rows of train aside for the splits of `shares`; `file` is where they come from, for messages."""
     whole = out / "raw-train.arrow"
     chosen = assign(read_table(whole), roles, shares, stratify=task.classes)
     aside = whole.rename(out / "whole.arrow")
     for name in ("train", *shares):
         rows = write_table(out / f"raw-{name}.arrow", _only(aside, chosen, name))
         if rows == 0:
-            raise DataError(f"data: train has too few rows to set some aside for {name}; give a `{name}` source")
+            held = " and ".join(shares)
+            raise DataError(
+                f"data.train: {file} has too few rows to set some aside for {held} (copies of a text stay together); give {held} a source of its own, or add rows"
+            )
         if name != "train":
             ledgers[name] = Ledger(read=rows)
             ledgers["train"].moved += rows

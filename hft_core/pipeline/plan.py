@@ -18,11 +18,7 @@ from hft_core.recipe.check import stage_name
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.metrics import Best, best_metric, deciding_metrics, resolve_metrics, task_metrics, text_metrics
 from hft_core.recipe.model import Recipe, Stage
-from hft_core.recipe.sources import (
-    head_name,
-    title_of,
-    trained_tasks,
-)
+from hft_core.recipe.sources import head_name, title_of, trained_tasks
 from hft_core.registry import Registry
 from hft_core.registry.registry import FILE
 from hft_core.training.precision import resolve
@@ -174,9 +170,7 @@ class _Builder:
         served = [objective.task for objective in stage.objectives if objective.task]
         if self.best is None or self.best.task in served:
             return self.best
-        own = self.recipe.model_copy(update={"evaluate": self.recipe.evaluate.model_copy(update={"best": None})})
-        found = [best for best in deciding_metrics(own, self.metrics) if best.task == served[0]]
-        return found[0] if found else None
+        return next((best for best in deciding_metrics(self.recipe, self.metrics) if best.task == served[0]), None)
 
     def _rows_of(self, index: int) -> list[Node]:
         """The prepared rows that a stage reads: facts of every task whose head it has, validation of those it trains.
@@ -255,7 +249,7 @@ class _Builder:
         inputs = [
             *{node.name: node for node in read}.values(), self.data.preprocessor, *self.data.split_nodes(name, "validation"),
         ]  # fmt: skip
-        title = f"export {title_of(self.recipe, name, exporter.name or exporter.type_name())}"
+        title = f"export {title_of(self.recipe, name, exporter.title)}"
         return self._node(title, "export", settings, components, inputs, work)
 
     def _need_distributions(self, exporter: Exporter, components: Sequence[Component]) -> None:

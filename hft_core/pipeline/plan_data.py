@@ -115,7 +115,7 @@ class DataNodes:
         settings["sources"] = [source.name if source.task else "text" for source in sources]
         tasks = {source.task: self.recipe.all_tasks[source.task] for source in sources if source.task}
         components: list[Component] = [objective, *tasks.values(), self.recipe.model]
-        name = f"encode {stage_name(stage, index)}.{objective.name or objective.type_name()}"
+        name = f"encode {stage_name(stage, index)}.{objective.title}"
         work = partial(
             encode_step, self.recipe, objective, sources, {n: self.place(n) for n in tasks if n},
             augment.name if augment else None,

@@ -62,7 +62,7 @@ def _near(path: Path) -> str:
 
 def _techniques(recipe: Recipe) -> Iterator[Problem]:
     for index, stage in enumerate(recipe.stages):
-        known = ["task", *(objective.name or objective.type_name() for objective in stage.objectives)]
+        known = ["task", *(objective.title for objective in stage.objectives)]
         for position, technique in enumerate(stage.techniques):
             if technique.changes_modules and position:
                 first = stage.techniques[0].type_name()
@@ -232,11 +232,11 @@ def _names(recipe: Recipe) -> Iterator[Problem]:
     yield from _twice(("data",), titles, ())
     yield from _twice(("stages",), [stage_name(stage, index) for index, stage in enumerate(recipe.stages)], ())
     for index, stage in enumerate(recipe.stages):
-        names = [objective.name or objective.type_name() for objective in stage.objectives]
+        names = [objective.title for objective in stage.objectives]
         yield from _twice(("stages", index, "objectives"), names, ())
-        heads = [objective.name or objective.type_name() for objective in stage.objectives if not objective.task]
+        heads = [objective.title for objective in stage.objectives if not objective.task]
         yield from _twice(("stages", index, "objectives"), list(dict.fromkeys(heads)), list(recipe.all_tasks))
-    exports = [exporter.name or exporter.type_name() for exporter in recipe.export]
+    exports = [exporter.title for exporter in recipe.export]
     yield from _twice(("export",), exports, ("bundle", "model"))
     for name, count in Counter(metric.title for metric in recipe.evaluate.metrics).items():
         if count > 1:

@@ -83,7 +83,7 @@ def text_sources(recipe: Recipe) -> list[str]:
 
 def head_name(objective: Objective) -> str:
     """The head that an objective trains: its task's, or its own under its name."""
-    return objective.task or objective.name or objective.type_name()
+    return objective.task or objective.title
 
 
 def trained_tasks(recipe: Recipe, stages: Sequence[int]) -> dict[str, Task]:

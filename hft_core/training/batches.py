@@ -53,15 +53,15 @@ class Batches(Dataset[list[list[MicroBatch]] | Exception]):
 
     def from_step(self, first: int, workers: int) -> Iterator[list[list[MicroBatch]]]:
         """The batches of the steps from `first` on, made by `workers` processes ahead of training (0: when asked)."""
+        # A forked worker has what was loaded here: plugins from loose files, and mapped arrays that need no copy.
+        start = "fork" if workers and sys.platform == "linux" else None
         loader: DataLoader[Any] = DataLoader(
             self,
             batch_size=None,
             sampler=range(first, self.steps),
             num_workers=workers,
             collate_fn=_unchanged,
-            multiprocessing_context="fork"
-            if workers and sys.platform == "linux"
-            else None,  # knows what is loaded here
+            multiprocessing_context=start,
             generator=torch.Generator(),  # the loader draws a seed; training's randomness is none of its business
         )
         for made in loader:

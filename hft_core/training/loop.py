@@ -291,7 +291,6 @@ class _Stage:
     def _save(self) -> None:
         """Write a checkpoint: one process does, the others wait."""
         self._tick()
-        self.saved_at = time.monotonic()
         if not self.processes.first:
             self.processes.wait()
             return

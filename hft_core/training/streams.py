@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hft_core.components import Objective, Ramp, Stream
+from hft_core.recipe.sources import source_names
 from hft_core.runtime.ragged import Arrays, take
 from hft_core.runtime.randomness import RowRandom, key_of
 from hft_core.training.encoding import origin
@@ -48,7 +49,7 @@ class LiveStream:
     @property
     def name(self) -> str:
         """The objective's name for logs."""
-        return self.objective.name or self.objective.type_name()
+        return self.objective.title
 
     def weight(self, progress: float) -> float:
         """The objective's weight; `progress` goes from 0 to 1 over the stage."""
@@ -78,7 +79,7 @@ class LiveStream:
 
     def rows(self, index: int) -> str:
         """Name the first rows of the batch `index`, for error messages."""
-        names = [self.objective.data] if isinstance(self.objective.data, str) else self.objective.data
+        names = source_names(self.objective)
         found = [origin(int(row)) for row in np.asarray(self.arrays["row"])[self.order.batch(index)[1]]]
         listed = ", ".join(f"{names[source]} {line}" for source, line in found[:8])
         return f"lines {listed}" + (f" and {len(found) - 8} more" if len(found) > 8 else "")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from hft_core import Technique
+from hft_plugins.techniques.swap import swapped
 
 if TYPE_CHECKING:
     import torch
@@ -40,21 +40,9 @@ class EMA(Technique):
             for name, parameter in net.named_parameters():
                 state[name] = state[name].to(parameter.device).lerp_(parameter, 1 - kept)
 
-    @contextmanager
-    def averaged(self, net: Net, state: dict[str, torch.Tensor]) -> Iterator[None]:
+    def averaged(self, net: Net, state: dict[str, torch.Tensor]) -> AbstractContextManager[None]:
         """Put the average into the net, and the trained weights back afterwards."""
-        import torch
-
-        trained = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
-        with torch.no_grad():
-            for name, parameter in net.named_parameters():
-                parameter.copy_(state[name])
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for name, parameter in net.named_parameters():
-                    parameter.copy_(trained[name])
+        return swapped(net, state)
 
     def tensors(self, state: dict[str, torch.Tensor]) -> dict[str, Any]:
         """The average."""

@@ -22,7 +22,7 @@ class FGM(Technique):
 
     The fast gradient method: the gradient of the clean loss by the output of the embedding layer is scaled, row by row, to
     the length `epsilon`, and added to that output, as a constant, in a second pass with the same dropout. The loss becomes
-    clean + adversarial. A step takes about three times the time of a plain one, and twice the memory.
+    clean + adversarial. A step has two forward and three backward passes.
 
     While only heads are trained, such as new ones that settle, the loss is the clean one alone. Frozen embeddings are
     perturbed as others are. With techniques listed before this one, the loss that is made worse is theirs.

@@ -25,7 +25,7 @@ class Mixup(Technique):
     In each micro-batch, a permutation says which row is mixed into which, and a share λ from Beta(alpha, alpha) how much of
     each row stays. The loss becomes λ × that with each row's own label + (1 - λ) × that with the other's; both are computed
     with the same dropout. Where the two rows differ in length, the tokens that only one has are mixed with zero. It fits
-    objectives with one label per row. A step takes about twice the time and memory. A micro-batch of one row is mixed with
+    objectives with one label per row. A step has two passes. A micro-batch of one row is mixed with
     nothing, and what is mixed depends on how a batch is divided.
     """
 

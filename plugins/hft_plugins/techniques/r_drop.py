@@ -19,7 +19,7 @@ class RDrop(Technique):
 
     The loss becomes (first + second) / 2 + alpha × (KL(first ‖ second) + KL(second ‖ first)) / 2, where the divergences
     are those of the distributions over the classes, summed over what the objective's sum is over: rows, or tokens with a
-    label. A step takes about twice the time and memory. Without dropout both passes are the same, and so is the loss.
+    label. A step has two passes. Without dropout both passes are the same, and so is the loss.
 
     With `fgm` listed before it, first and second each are a clean and an adversarial loss, and the clean outputs are
     compared; with `fgm` after it, the perturbations are those that make this whole loss worse, one for each pass.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from hft_core import RecipeError, Technique
+from hft_plugins.techniques.swap import swapped
 
 if TYPE_CHECKING:
     import torch
@@ -69,15 +69,9 @@ class SWA(Technique):
                     mean = state.mean[name].to(parameter.device)  # a loaded one is on the CPU
                     state.mean[name] = mean.lerp_(parameter, 1 / state.count)
 
-    @contextmanager
-    def averaged(self, net: Net, state: Average) -> Iterator[None]:
+    def averaged(self, net: Net, state: Average) -> AbstractContextManager[None]:
         """Put the mean into the net, and the trained weights back afterwards."""
-        trained = {name: parameter.detach().clone() for name, parameter in net.named_parameters() if state.count}
-        _put(net, state.mean)
-        try:
-            yield
-        finally:
-            _put(net, trained)
+        return swapped(net, state.mean)
 
     def tensors(self, state: Average) -> dict[str, Any]:
         """The mean, and how many weights it is of."""
@@ -90,12 +84,3 @@ class SWA(Technique):
         state.count = int(tensors["count"])
         means = {key.removeprefix("mean/"): tensor for key, tensor in tensors.items() if key != "count"}
         state.mean = means
-
-
-def _put(net: Net, weights: dict[str, torch.Tensor]) -> None:
-    import torch
-
-    parameters = dict(net.named_parameters())
-    with torch.no_grad():
-        for name, weight in weights.items():
-            parameters[name].copy_(weight)
