@@ -197,7 +197,8 @@ def _split(
         if rows == 0:
             held = " and ".join(shares)
             raise DataError(
-                f"data.train: {file} has too few rows to set some aside for {held} (copies of a text stay together); give {held} a source of its own, or add rows"
+                f"data.train: {file} has too few rows to set some aside for {held} (copies of a text stay together); give "
+                f"{held} a source of its own, or add rows"
             )
         if name != "train":
             ledgers[name] = Ledger(read=rows)
