@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Two files of tests at a time, each on one thread: models of tests are too small for more.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test test-all lint types format bench clean
@@ -17,10 +19,10 @@ demo: $(STAMP) ## Run the quickstart, then predict with its bundle.
 	  "Not the quietest kettle, but I would buy it again tomorrow."
 
 test: $(STAMP) ## The quick tests.
-	$(BIN)/pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(STAMP) ## All tests.
-	$(BIN)/pytest -q
+	$(PYTEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -33,9 +35,20 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## The benchmarks of docs/benchmarks.md; they take a while.
+bench: $(STAMP) ## All benchmarks of docs/benchmarks.md, which takes long; HFT_DATA and PEER name what they need.
 	$(BIN)/python -m tests.benchmarks.startup
-	$(BIN)/python -m tests.benchmarks.sst2
+	$(BIN)/python -m tests.benchmarks.runtime
+	$(BIN)/python -m tests.benchmarks.precisions
+	$(BIN)/python -m tests.benchmarks.gpu
+	$(BIN)/python -m tests.benchmarks.memory
+	$(BIN)/python -m tests.benchmarks.prepare
+	$(BIN)/python -m tests.benchmarks.cleaning
+	$(BIN)/python -m tests.benchmarks.augmentation
+	$(BIN)/python -m tests.benchmarks.kv_cache
+	$(BIN)/python -m tests.benchmarks.plumbing
+	$(BIN)/python -m tests.benchmarks.masked_lm
+	$(BIN)/python -m tests.benchmarks.question_answering
+	$(BIN)/python -m tests.benchmarks.finetuning $(if $(PEER),--peer $(PEER))
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
@@ -45,5 +58,5 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install -q -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,embedded,lora,lion]" --group dev
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,embedded,lora,lion,tensorboard,clean,sql,text]" --group dev
 	touch $(STAMP)

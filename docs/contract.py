@@ -1,6 +1,8 @@
-"""Writes the generated part of docs/contract.md: every base class with its fields and methods, a paragraph for each.
+"""Writes what is generated of the contract: the end of docs/contract.md, and docs/kinds/KIND.md, a page for each kind.
 
-Run `python docs/contract.py` after a change of them; a test fails where the page is older than the code.
+A kind's page has its base classes with their fields and methods, a whole component as `hft new plugin` writes it, and the
+checks of `hft plugins check`. Run `python docs/contract.py` after a change of any of them; tests fail where a page is older
+than the code.
 """
 
 from __future__ import annotations
@@ -12,11 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hft_core import components
+from hft_core import components, hookspecs
+from hft_core.cli.scaffold import filled, names_of
 from hft_core.components import KINDS, Component
 from hft_core.components.net import Net, Part
+from hft_core.testing import Case, Sample, component, plugin_checks
+from hft_core.testing.checks import OF_KIND
 
 PAGE = Path(__file__).parent / "contract.md"
+KIND_PAGES = Path(__file__).parent / "kinds"
+TEMPLATES = Path(components.__file__).parents[1] / "templates" / "plugin"
 MARKER = "<!-- from here on written by docs/contract.py -->"
 _BESIDE: dict[str, tuple[type[Any], ...]] = {
     "task": (components.Roles, components.HeadSpec),
@@ -36,22 +43,70 @@ def page() -> str:
     return f"{written}{MARKER}\n\n" + "\n".join(_generated())
 
 
+def kind_page(kind: str) -> str:
+    """Give the page of a kind."""
+    return "\n".join(_of_kind(kind))
+
+
 def sections() -> dict[str, tuple[type[Any], ...]]:
-    """Give the classes of the page under their headings."""
-    kinds = {kind.capitalize(): (base, *_BESIDE.get(kind, ())) for kind, base in KINDS.items()}
-    return {"Component": (Component,)} | kinds
+    """Give the classes that are explained, by the page that explains them, relative to docs/."""
+    kinds = {f"kinds/{kind}.md": (base, *_BESIDE.get(kind, ())) for kind, base in KINDS.items()}
+    return {PAGE.name: (Component, Sample, Case)} | kinds
 
 
 def _generated() -> Iterator[str]:
     yield "## The base classes\n"
     yield (
-        "Each kind of component has one; the base of them all is `Component`. A *setting* is a key of the recipe; a "
-        "component's other attributes are class variables.\n"
+        "Each kind of component has one, and a page with everything about it: its base class with all methods, a whole "
+        "component as `hft new plugin` writes it, and what the contract tests check. The base of them all is `Component`. A "
+        "*setting* is a key of the recipe; a component's other attributes are class variables.\n"
     )
-    for title, classes in sections().items():
-        yield f"### {title}\n"
-        for cls in classes:
-            yield from _class(cls)
+    for kind in KINDS:
+        yield f"- [{kind.capitalize()}](kinds/{kind}.md): {_offer(kind)}"
+    yield "\n### Component\n"
+    yield from _class(Component)
+    yield "### Samples\n"
+    yield "What [contract tests](authors.md#tests) check components with, by their types; all of it is for tests only.\n"
+    yield from _class(Sample)
+    yield from _class(Case)
+
+
+def _of_kind(kind: str) -> Iterator[str]:
+    yield f"# {kind.capitalize()}\n"
+    yield "<!-- written by docs/contract.py -->\n"
+    yield (
+        f"{_offer(kind)} Offered by the hook `register_{kind}s`, which returns a list of classes derived from "
+        f"`{KINDS[kind].__name__}`. What comes with hft: [{kind}s](../recipe.md#{kind}s).\n"
+    )
+    yield "*Not run by the tests: a test of its own makes a plugin of each kind, checks it and runs its recipe.*\n"
+    yield f"```bash\nhft new plugin mine --kind {kind}\n```\n"
+    yield "## The base class\n"
+    for cls in sections()[f"kinds/{kind}.md"]:
+        yield from _class(cls)
+    yield "## A whole one\n"
+    yield f"As `hft new plugin mine --kind {kind}` writes it:\n"
+    for file in sorted((TEMPLATES / kind / "PACKAGE").glob("*.tmpl")):
+        yield f"`hft_mine/{file.name.removesuffix('.tmpl')}`:\n"
+        yield f"```python\n{filled(file.read_text('utf-8'), {**names_of('mine'), 'KIND': kind})}```\n"
+    yield "## What is checked\n"
+    yield f"By `hft plugins check NAME`, and by [one line in a plugin's tests](../authors.md#tests), for each {kind}:\n"
+    yield "| check | what it holds |"
+    yield "|---|---|"
+    for function in (*OF_KIND[kind], *component.CHECKS):
+        yield _row(f"`{function.__name__}`", " ".join((inspect.getdoc(function) or "").split()))
+    yield "\nAnd once for a plugin:\n"
+    yield "| check | what it holds |"
+    yield "|---|---|"
+    for function in plugin_checks.CHECKS:
+        yield _row(f"`{function.__name__}`", " ".join((inspect.getdoc(function) or "").split()))
+    yield ""
+
+
+def _offer(kind: str) -> str:
+    """What a kind is for, in the words of its hook."""
+    words = (inspect.getdoc(getattr(hookspecs, f"register_{kind}s")) or "").removeprefix("Offer ")
+    words = words.removeprefix(f"{kind}s: ")
+    return words[0].upper() + words[1:]
 
 
 def _class(cls: type[Any]) -> Iterator[str]:
@@ -107,3 +162,6 @@ def _paragraph(cls: type[Any]) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    KIND_PAGES.mkdir(exist_ok=True)
+    for name in KINDS:
+        (KIND_PAGES / f"{name}.md").write_text(kind_page(name), encoding="utf-8")

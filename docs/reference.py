@@ -16,7 +16,19 @@ from pydantic.fields import FieldInfo
 
 from hft_core import hookspecs
 from hft_core.components import KINDS, Component, Ramp, Settings
-from hft_core.recipe.model import DIRECT, Data, Evaluate, Prepare, Recipe, Split, Stage, TaskData, TaskObjective
+from hft_core.recipe.model import (
+    DIRECT,
+    Data,
+    Evaluate,
+    Plateau,
+    Prepare,
+    Recipe,
+    Split,
+    Stage,
+    TaskData,
+    TaskObjective,
+)
+from hft_core.recipe.trackers import TRACKERS, Tracker
 from hft_core.registry import load_registry
 
 PAGE = Path(__file__).parent / "recipe.md"
@@ -32,7 +44,13 @@ _SECTIONS: dict[type[BaseModel], tuple[str, str]] = {
     Split: ("`data.split`", ""),
     Prepare: ("`prepare`", ""),
     Stage: ("`stages`", "Each entry of the list is one step of training."),
+    Plateau: ("`stages.plateau`", ""),
     Evaluate: ("`evaluate`", ""),
+    Tracker: (
+        "`trackers`",
+        f"Each is one of {', '.join(f'`{name}`' for name in TRACKERS)}, with settings or by name alone.",
+    ),
+    **{cls: (f"`trackers`: `{name}`", "") for name, cls in TRACKERS.items()},
 }
 _TITLES = {cls: title for cls, (title, _) in _SECTIONS.items()}
 _COMMON = set(Component.model_fields)

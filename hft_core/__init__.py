@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from hft_core.components import *  # noqa: F403  # the same names as in _HOMES, for type checkers
     from hft_core.components.net import Net as Net
     from hft_core.components.net import Part as Part
+    from hft_core.components.pooling import pooled as pooled
+    from hft_core.data.keys import target_text as target_text
+    from hft_core.data.languages import detect_languages as detect_languages
+    from hft_core.data.similarity import TextIndex as TextIndex
+    from hft_core.data.survey import joined_texts as joined_texts
     from hft_core.errors import DamagedError as DamagedError
     from hft_core.errors import DataError as DataError
     from hft_core.errors import DiskError as DiskError
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from hft_core.errors import OutOfMemoryError as OutOfMemoryError
     from hft_core.errors import PluginError as PluginError
     from hft_core.errors import RecipeError as RecipeError
+    from hft_core.evidence.label_noise import doubted_labels as doubted_labels
+    from hft_core.evidence.thresholds import best_threshold as best_threshold
     from hft_core.hookspecs import hookimpl as hookimpl
     from hft_core.pipeline.run import Run as Run
     from hft_core.pipeline.run import run as run
@@ -32,9 +39,10 @@ if TYPE_CHECKING:
     from hft_core.runtime.randomness import RowRandom as RowRandom
 
 _COMPONENTS = (
-    "Augmenter Call Cleaner Columns Component Context Exporter Facts Finished Graph HeadSpec Loss Metric Model Objective "
-    "Optimizer ParamGroup Prediction Preprocessor Ramp Reader Refusal Roles RowFilter Rows Schedule Section Settings "
-    "Spans Stream Task Technique TextCleaner TextEncoder resolve_path"
+    "Augmenter Call Cleaner Columns Component Context Editor Exporter Facts Finished Graph HeadSpec LabelNames "
+    "LearningAugmenter Loss Metric Model Objective Optimizer ParamGroup Prediction Preprocessor Ramp Reader Refusal "
+    "Roles RowFilter Rows Schedule Section Settings Spans Stream Task Technique TextBatch TextCleaner TextEncoder "
+    "Training resolve_path"
 )
 _ERRORS = (
     "DamagedError DataError DiskError HftError Interrupted LockedError NonFiniteError OutOfMemoryError PluginError "
@@ -45,11 +53,18 @@ _HOMES = {
     **dict.fromkeys(_ERRORS.split(), "hft_core.errors"),
     "Net": "hft_core.components.net",
     "Part": "hft_core.components.net",
+    "pooled": "hft_core.components.pooling",
     "hookimpl": "hft_core.hookspecs",
     "Edit": "hft_core.runtime.edits",
     "Arrays": "hft_core.runtime.ragged",
     "Ragged": "hft_core.runtime.ragged",
     "RowRandom": "hft_core.runtime.randomness",
+    "TextIndex": "hft_core.data.similarity",
+    "detect_languages": "hft_core.data.languages",
+    "joined_texts": "hft_core.data.survey",
+    "target_text": "hft_core.data.keys",
+    "doubted_labels": "hft_core.evidence.label_noise",
+    "best_threshold": "hft_core.evidence.thresholds",
     "Run": "hft_core.pipeline.run",
     "run": "hft_core.pipeline.run",
 }

@@ -16,6 +16,8 @@ class HftError(Exception):
     """Base of all errors that hft raises on purpose; itself an internal error (70)."""
 
     exit_code = 70
+    told = False
+    """Whether the user has been told, by the process of the same run that failed first; its exit code is this one's too."""
 
 
 class RecipeError(HftError):
@@ -70,6 +72,19 @@ class Interrupted(HftError):
     """The run was asked to stop; the same command continues it."""
 
     exit_code = 75
+
+
+def exit_code(error: BaseException) -> int:
+    """Give the code that a process ends with because of an error, see docs/exit-codes.md."""
+    if isinstance(error, HftError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError.exit_code
+    if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
+        return DiskError.exit_code
+    return HftError.exit_code
 
 
 def frames_of(error: BaseException) -> list[tuple[str, int]]:

@@ -61,7 +61,11 @@ def test_importing_hft_core_imports_next_to_nothing(without: Callable[..., str])
     "arguments",
     [
         ("--help",), ("--version",), ("plugins",), ("plugins", "--json"), ("schema",), ("check", "RECIPE"), ("gc", "."),
-        *((name, "--help") for name in ("run", "check", "plan", "export", "predict", "verify", "plugins", "schema", "gc")),
+        ("plugins", "show", "adamw"), ("doctor",), ("doctor", "--json"), ("lock", "RECIPE"),
+        ("new", "plugin", "mine", "--kind", "model"),
+        ("new", "recipe", "--data", "x.csv", "--task", "text-generation", "--model", "tiny"),
+        *((name, "--help") for name in ("run", "check", "inspect", "plan", "export", "predict")),
+        *((name, "--help") for name in ("verify", "plugins", "schema", "gc", "new", "lock", "doctor")),
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -167,7 +171,7 @@ def test_plugins_import_only_public_names_of_hft_core() -> None:
         if path_to_module(file).startswith("hft_core"):
             continue
         for module, names, line in imports(file, functions=True):
-            if module.partition(".")[0] != "hft_core" or module.startswith("hft_core.runtime"):
+            if module.partition(".")[0] != "hft_core" or module.startswith(("hft_core.runtime", "hft_core.testing")):
                 continue
             if module != "hft_core" or not set(names) <= {*hft_core.__all__, "runtime", "__version__"}:
                 found.append(f"{file.relative_to(ROOT)}:{line} imports {module} {names}")
@@ -193,6 +197,7 @@ def test_the_base_packages_are_all_that_is_imported_at_import() -> None:
     """Of the modules that discovery, check, schema and predict import; training's import torch at their top."""
     base = {
         "pluggy", "pydantic", "pydantic_core", "ruamel", "rich", "click", "filelock", "numpy", "tokenizers", "onnxruntime",
+        "packaging",
         "hft_core", "hft_plugins", *sys.stdlib_module_names,
     }  # fmt: skip
     light = ("cli", "components", "recipe", "registry", "runtime", "store", "data", "report")

@@ -7,8 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from typing import IO, Any
 
-ERROR = "error"
-"""The key that stands in place of a prediction for a row that was not answered."""
+from hft_core.runtime import ERROR
 
 
 def writer(form: str, stream: IO[str]) -> Writer:
@@ -43,18 +42,34 @@ class JsonLines(Writer):
 
 
 class Csv(Writer):
-    """A column per key of the first block's answers; what is no plain value stands there as JSON."""
+    """A column per key of the first answers that hold predictions; what is no plain value stands there as JSON."""
 
-    _columns: list[str] | None = None
+    def __init__(self, stream: IO[str]):
+        super().__init__(stream)
+        self._columns: list[str] = []
+        self._waiting: list[dict[str, Any]] = []  # errors before the first prediction, which tells the columns
 
     def write(self, answers: list[dict[str, Any]]) -> None:
         """Write a line each, and the header before the first."""
+        self._waiting += answers
+        if self._columns or any(ERROR not in answer for answer in self._waiting):
+            self._write()
+
+    def close(self) -> None:
+        """Write errors after which no prediction came."""
+        if self._waiting or not self._columns:
+            self._write()
+        super().close()
+
+    def _write(self) -> None:
         rows = csv.writer(self.stream, lineterminator="\n")
-        if self._columns is None:
-            self._columns = [*dict.fromkeys(key for answer in answers for key in answer if key != ERROR), ERROR]
+        if not self._columns:
+            keys = dict.fromkeys(key for answer in self._waiting for key in answer if key != ERROR)
+            self._columns = [*keys, ERROR]
             rows.writerow(self._columns)
-        for answer in answers:
+        for answer in self._waiting:
             rows.writerow([_cell(answer.get(column)) for column in self._columns])
+        self._waiting = []
         self.stream.flush()
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from hft_core.cli.options import disabled, plugin_options
+
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -13,10 +15,22 @@ import click
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Its settings: --set precisions=[fp32,int8]"
 )
-@click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A file with components.")
+@click.option(
+    "--allow-drift",
+    is_flag=True,
+    help="Write precisions that decide otherwise than the model more often than their gates allow; the bundle records it.",
+)
+@plugin_options
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder to write; default: RUN itself.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end: folder, metrics, bundle.")
 def command(
-    run: Path, kind: str | None, settings: tuple[str, ...], plugins: tuple[Path, ...], out: Path | None
+    run: Path,
+    kind: str | None,
+    settings: tuple[str, ...],
+    allow_drift: bool,
+    plugins: tuple[Path, ...],
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Export the model of the run folder RUN, with the same checks as in a run; nothing is trained.
 
@@ -26,25 +40,31 @@ def command(
     from hft_core.cli.run import finish
     from hft_core.errors import RecipeError
     from hft_core.pipeline.folder import recorded
+    from hft_core.pipeline.gates_run import foreseen
     from hft_core.pipeline.plan import build_plan
     from hft_core.recipe import load_recipe
-    from hft_core.registry import load_registry
+    from hft_core.recipe.plugins import registry_for
     from hft_core.store.store import Store
 
     note = recorded(run)
     if not note:
         raise RecipeError(f"{run} is no run folder (it has no run.json); give the folder that hft run wrote")
-    registry = load_registry(plugins)
+    registry = registry_for(note["recipe"], plugins, disabled(), folder=Path(note["folder"]))
     warn_of_broken(registry)
     raw = dict(note["recipe"])
     if kind or settings or not raw.get("export"):
         raw["export"] = [{"type": kind or "onnx"}]
-    loaded = load_recipe(raw, registry, [f"export.0.{setting}" for setting in settings], folder=Path(note["folder"]))
+    overrides = [f"export.0.{setting}" for setting in settings]
+    if allow_drift:
+        overrides += [f"export.{place}.allow_drift=true" for place in range(len(raw["export"]))]
+    loaded = load_recipe(raw, registry, overrides, folder=Path(note["folder"]))
     store = Store(Path(note["store"]))
-    changed = [n.name for n in build_plan(loaded, registry).nodes if n.kind != "export" and not store.has(n.key)]
+    gates = foreseen(store, loaded, registry)
+    nodes = [*gates.nodes, *build_plan(gates.settled.loaded, registry).nodes]
+    changed = [n.name for n in nodes if n.kind != "export" and not store.has(n.key)]
     if changed:
         raise RecipeError(
             f"{run}: its {changed[0]} is not in the store {store.root} as it would be made today (data, settings, plugins "
             "or hft itself changed, or it was removed); run the recipe again with `hft run`"
         )
-    finish(loaded, registry, out or run, wait=True, store=store)
+    finish(loaded, registry, out or run, wait=True, store=store, as_json=as_json)

@@ -19,11 +19,16 @@ from hft_core.errors import DISK_ERRNOS, DiskError, HftError
 _COMMANDS = {
     "run": "Carry out a recipe: from raw files to a verified bundle.",
     "check": "Check a recipe against what is installed, without running anything.",
+    "inspect": "Say what is wrong with some data: leakage, repeats, conflicts, odd rows.",
     "plan": "Show what a run would do, and why.",
+    "ablate": "Measure what each part of a recipe is worth.",
     "export": "Export a finished run's model again, or for the first time.",
     "predict": "Predict with a bundle, without torch.",
     "verify": "Check a bundle: checksums and golden rows.",
     "plugins": "List plugins and their components, or why one is not loaded.",
+    "new": "Begin a recipe, or a plugin of your own.",
+    "lock": "Write down the versions that a recipe runs with here.",
+    "doctor": "Say what this machine and installation can do, what is wrong, and what to do.",
     "schema": "Print the JSON Schema of recipes, for editors.",
     "gc": "Remove stored outputs that no run folder refers to.",
 }
@@ -86,6 +91,8 @@ def main() -> NoReturn:
     except (click.exceptions.Abort, KeyboardInterrupt):
         _fail("interrupted; run the same command to continue", 130)
     except HftError as error:
+        if error.told:
+            sys.exit(error.exit_code)
         _fail(str(error), error.exit_code)
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hft_core.cli.options import load, recipe_options
+
+if TYPE_CHECKING:
+    from hft_core.pipeline.nodes import Node
+    from hft_core.store.store import Store
 
 
 @click.command("plan")
@@ -20,34 +26,46 @@ def command(
     """Show the steps of RECIPE: which are in the store already, which would run, and what changed since the last run."""
     loaded, registry = load(recipe, overrides, plugins)
 
+    from hft_core.pipeline.cost import predicted
     from hft_core.pipeline.folder import recorded
-    from hft_core.pipeline.nodes import difference
+    from hft_core.pipeline.gates_run import foreseen
     from hft_core.pipeline.plan import build_plan
     from hft_core.pipeline.run import store_of
 
-    plan = build_plan(loaded, registry)
     store = store_of(loaded.folder)
+    gates = foreseen(store, loaded, registry)
+    plan = build_plan(gates.settled.loaded, registry)
     before = recorded(out or loaded.folder / "runs" / loaded.recipe.name).get("nodes", {})
-    rows = []
-    for node in plan.nodes:
-        stored = store.has(node.key)
-        if stored:
-            state, why = "stored", ""
-        elif node.name in before and before[node.name]["key"] != node.key:
-            state, why = "run", difference(node, before[node.name]["parts"])
-        elif any((store.root / "work" / node.key).glob("step-*")):
-            state, why = "continue", "has a checkpoint"
-        else:
-            state, why = "run", "new"
-        rows.append({"state": state, "name": node.name, "key": node.key, "why": why})
+    shared = {node.key for node in plan.nodes}
+    nodes = [*(node for node in gates.nodes if node.key not in shared), *plan.nodes]
+    rows = [_row(node, store, before) for node in nodes]
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
         return
     for row in rows:
-        click.echo(f"{row['state']:<9}{row['name']:<44}{row['key'][:8]}  {row['why']}")
+        click.echo(f"{row['state']:<9}{row['name']:<44} {row['key'][:8]}  {row['why']}")
     click.echo(f"training in {plan.precision}; store: {store.root}")
+    for text in gates.told():
+        click.echo(text)
     if all(row["state"] == "stored" for row in rows):
         click.echo("nothing to do: all is in the store")
         return
+    if gates.nodes:
+        click.echo(predicted(nodes, store).told())
     again = "".join(f" --set '{text}'" for text in overrides) + "".join(f" --plugin {file}" for file in plugins)
     click.echo(f"next: hft run {recipe}{again}")
+
+
+def _row(node: Node, store: Store, before: Mapping[str, Any]) -> dict[str, str]:
+    """A node's state, and what it differs in from that of the last run."""
+    from hft_core.pipeline.nodes import difference
+
+    if store.has(node.key):
+        state, why = "stored", ""
+    elif node.name in before and before[node.name]["key"] != node.key:
+        state, why = "run", difference(node, before[node.name]["parts"])
+    elif any((store.root / "work" / node.key).glob("step-*")):
+        state, why = "continue", "has a checkpoint"
+    else:
+        state, why = "run", "new"
+    return {"state": state, "name": node.name, "key": node.key, "why": why}

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedReader, TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from typing import Any
 from hft_core.errors import DataError
 
 _LONGEST_FIELD = 2**31 - 1
+_HEAD = 1 << 16
+"""Bytes by which a file's encoding is judged."""
+_DIVIDERS = ",\t;|"
 
 
 @dataclass(frozen=True)
@@ -36,25 +40,55 @@ class Bad:
     reason: str
 
 
-def from_file(file: Path, columns: Sequence[str] = ()) -> Iterator[Row | Bad]:
-    """Read `.csv`, `.tsv`, `.jsonl`, or one text per line.
+@dataclass(frozen=True)
+class Form:
+    """How rows are written."""
 
-    Raises DataError if the file cannot be opened, is not UTF-8 text, or its header lacks one of `columns`.
-    """
-    try:
-        with file.open("rb") as raw:
-            _require_text(raw.read(1 << 16), file)
+    kind: str
+    """`csv`, `jsonl` or `text`."""
+    read: Sequence[str] = ()
+    """The columns that the model reads; a CSV has to have them."""
+    header: Sequence[str] = ()
+    """The columns of a CSV whose first line does not name them."""
+
+
+class File:
+    """A file of rows, read while it is iterated over."""
+
+    def __init__(self, path: Path, form: Form):
+        """Raises DataError if the file cannot be opened, or is not UTF-8 text."""
+        self._form = form
+        self._name = str(path)
+        try:
+            self._raw = BufferedReader(path.open("rb", buffering=0), _HEAD)
+            _require_text(self._raw.peek(_HEAD), path)  # without taking it: a pipe cannot be read twice
+            self.bytes = path.stat().st_size
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}; check the path") from error
+
+    @property
+    def position(self) -> int:
+        """How many of its bytes have been read."""
+        return self.bytes if self._raw.closed or not self._raw.seekable() else self._raw.tell()
+
+    def __iter__(self) -> Iterator[Row | Bad]:
+        """Give the rows, once. Raises DataError where a header lacks a column."""
         # Bytes that are not UTF-8 become lone surrogates, by which `_checked` knows them.
-        stream = file.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}; check the path") from error
-    with stream:
-        if file.suffix.lower() in (".csv", ".tsv"):
-            yield from from_csv(stream, str(file), columns)
-        elif file.suffix.lower() in (".jsonl", ".ndjson"):
-            yield from from_jsonl(stream)
-        else:
-            yield from from_lines(stream)
+        with TextIOWrapper(self._raw, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            yield from parsed(stream, self._form, self._name)
+
+
+def kind_of(path: Path) -> str:
+    """The kind that a file's name says: `.csv`, `.tsv`, `.jsonl`, `.ndjson`; any other is one text per line."""
+    suffix = path.suffix.lower()
+    return {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(suffix, "text")
+
+
+def parsed(lines: Iterable[str], form: Form, name: str) -> Iterator[Row | Bad]:
+    """Give the rows in `lines`; `name` says in errors where they are from."""
+    if form.kind == "csv":
+        return from_csv(lines, name, form.read, form.header)
+    return from_jsonl(lines) if form.kind == "jsonl" else from_lines(lines)
 
 
 def from_lines(lines: Iterable[str]) -> Iterator[Row | Bad]:
@@ -79,44 +113,61 @@ def from_jsonl(lines: Iterable[str]) -> Iterator[Row | Bad]:
         yield Row(place, value)
 
 
-def from_csv(lines: Iterable[str], name: str, columns: Sequence[str] = ()) -> Iterator[Row | Bad]:
-    """Take the first record as the names of the columns; they are divided by what divides them most often.
+def from_csv(
+    lines: Iterable[str], name: str, read: Sequence[str] = (), header: Sequence[str] = ()
+) -> Iterator[Row | Bad]:
+    """Take the first record as the names of the columns, unless `header` gives them.
 
-    Raises DataError where there is none, or it lacks one of `columns`.
+    Fields are divided by what divides the first line most often; with `header`, by what gives it as many.
+    Raises DataError where the file is empty, or its columns lack one of `read`.
     """
     csv.field_size_limit(_LONGEST_FIELD)
     remaining = iter(lines)
     first = next(remaining, "")
-    reader = csv.reader(chain([first], remaining), delimiter=max(",\t;|", key=first.count))
+    divide = _divider(first, len(header)) if header else max(_DIVIDERS, key=first.count)
+    reader = csv.reader(chain([first], remaining), delimiter=divide)
     try:
-        header = next(reader, [])
-        if not any(header):
-            raise DataError(f"{name} is empty; its first line has to name the columns")
-        if lacking := [column for column in columns if column not in header]:
-            raise DataError(f"{name} has no column {lacking[0]!r}, which this model reads; it has {', '.join(header)}")
+        names = list(header) or next(reader, [])
+        if not any(names) or not first:
+            raise DataError(f"{name} is empty{'' if header else '; its first line has to name the columns'}")
+        if lacking := [column for column in read if column not in names]:
+            raise DataError(
+                f"{name} has no column {lacking[0]!r}, which this model reads; it has {', '.join(names)}. If its first "
+                "line is a row already, name its columns with --columns"
+            )
+        if twice := [column for column in read if names.count(column) > 1]:
+            raise DataError(f"{name} has two columns {twice[0]!r}; rename one")
         for record in reader:
             if not record:
                 continue
             place = reader.line_num
             if bad := _checked(place, "".join(record)):
                 yield bad
-            elif len(record) != len(header):
-                yield Bad(place, f"it has {len(record)} fields, the header has {len(header)}; quote such fields")
+            elif len(record) != len(names):
+                yield Bad(place, f"it has {len(record)} fields instead of {len(names)}; quote such fields")
             else:
-                yield Row(place, dict(zip(header, record, strict=True)))
+                yield Row(place, dict(zip(names, record, strict=True)))
     except csv.Error as error:
         yield Bad(reader.line_num, f"it is not CSV, and nothing after it can be read: {error}")
 
 
+def _divider(line: str, fields: int) -> str:
+    """What divides a line into so many fields."""
+    fitting = [one for one in _DIVIDERS if len(next(csv.reader([line], delimiter=one), [])) == fields]
+    return fitting[0] if fitting else _DIVIDERS[0]
+
+
 def standard_input() -> Iterator[str]:
     """Give the lines of standard input as they come, read as UTF-8."""
-    for line in sys.stdin.buffer:
-        yield line.decode("utf-8", errors="surrogateescape")
+    for place, line in enumerate(sys.stdin.buffer):
+        text = line.decode("utf-8", errors="surrogateescape")
+        yield text if place else text.removeprefix("\ufeff")
 
 
 def _require_text(head: bytes, file: Path) -> None:
     """Refuse, once and not row by row, a file that is in another encoding."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:200]:
+    start = head[:200]  # a null byte alone is a character like others; in UTF-16 every second byte of English is one
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or start.count(0) > len(start) / 4:
         raise DataError(f"{file} is not UTF-8 text; convert it first (iconv -f UTF-16 -t UTF-8, for example)")
     lines = head.splitlines()[:200]
     foreign = sum(_checked(0, line.decode("utf-8-sig", "surrogateescape")) is not None for line in lines)

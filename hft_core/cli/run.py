@@ -11,6 +11,7 @@ import click
 from hft_core.cli.options import load, recipe_options
 
 if TYPE_CHECKING:
+    from hft_core.pipeline.run import Run
     from hft_core.recipe import LoadedRecipe
     from hft_core.registry import Registry
     from hft_core.store.store import Store
@@ -32,10 +33,14 @@ def command(
     """Carry out RECIPE: prepare, train, evaluate, export, report.
 
     Every finished step is kept in the store (HFT_STORE, default .hft beside the recipe), so the same
-    command continues a run that died, and runs only what a change concerns.
+    command continues a run that died, and runs only what a change concerns. Under torchrun, all
+    processes train and one does the rest: torchrun --nproc_per_node 2 -m hft_core run RECIPE.
     """
-    loaded, registry = load(recipe, overrides, plugins)
-    finish(loaded, registry, out, wait=not no_wait, as_json=as_json)
+    from hft_core.pipeline.ranks import joined
+
+    with joined():  # a mistake in the recipe is told by one process too
+        loaded, registry = load(recipe, overrides, plugins)
+        finish(loaded, registry, out, wait=not no_wait, as_json=as_json)
 
 
 def finish(
@@ -48,9 +53,17 @@ def finish(
 ) -> None:
     """Carry out a loaded recipe on the terminal, and say where things are and what to type next."""
     from hft_core.pipeline.progress import for_terminal
+    from hft_core.pipeline.ranks import joined
     from hft_core.pipeline.run import carry_out
 
-    run = carry_out(loaded, registry, out, for_terminal(), wait, store)
+    with joined() as ranks:
+        run = carry_out(loaded, registry, out, for_terminal(), wait, store)
+        if ranks.first:
+            tell(run, as_json)
+
+
+def tell(run: Run, as_json: bool) -> None:
+    """Print what a run came to. Raises DamagedError where an export was refused."""
     if not as_json:
         summary(run.folder)
         run.require_whole()

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from hft_core.cli.options import disabled, plugin_options
+
 
 @click.command("schema")
-@click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A file with components.")
+@plugin_options
 def command(plugins: tuple[Path, ...]) -> None:
     """Print the JSON Schema of recipes, with every installed component.
 
@@ -22,7 +24,7 @@ def command(plugins: tuple[Path, ...]) -> None:
     from hft_core.recipe.narrow import narrow
     from hft_core.registry import load_registry
 
-    registry = load_registry(plugins)
+    registry = load_registry(plugins, disabled=disabled())
     warn_of_broken(registry)
     schema = narrow(registry).model_json_schema()
     click.echo(

@@ -1,6 +1,6 @@
 """The base classes of all components, one file per kind. Imports neither torch nor transformers."""
 
-from hft_core.components.augmenter import Augmenter, Spans
+from hft_core.components.augmenter import Augmenter, Editor, LearningAugmenter, Spans, TextBatch, Training
 from hft_core.components.base import NAME, Component, Settings, resolve_path
 from hft_core.components.cleaner import Cleaner, RowFilter, TextCleaner
 from hft_core.components.exporter import Exporter, Finished, Section
@@ -8,7 +8,7 @@ from hft_core.components.metric import Metric
 from hft_core.components.model import Graph, Model, Preprocessor, TextEncoder
 from hft_core.components.objective import Loss, Objective, Ramp, Stream
 from hft_core.components.optimizer import Optimizer, ParamGroup
-from hft_core.components.reader import Columns, Reader, Refusal, Rows
+from hft_core.components.reader import Columns, LabelNames, Reader, Refusal, Rows
 from hft_core.components.schedule import Schedule
 from hft_core.components.task import Call, Facts, HeadSpec, Prediction, Roles, Task
 from hft_core.components.technique import Context, Technique
@@ -30,11 +30,14 @@ __all__ = [
     "Columns",
     "Component",
     "Context",
+    "Editor",
     "Exporter",
     "Facts",
     "Finished",
     "Graph",
     "HeadSpec",
+    "LabelNames",
+    "LearningAugmenter",
     "Loss",
     "Metric",
     "Model",
@@ -56,7 +59,9 @@ __all__ = [
     "Stream",
     "Task",
     "Technique",
+    "TextBatch",
     "TextCleaner",
     "TextEncoder",
+    "Training",
     "resolve_path",
 ]

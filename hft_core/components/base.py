@@ -69,6 +69,8 @@ class Component(Settings):
 
     kind: ClassVar[str]
     """The kind's word in recipes and error messages, set by the base class of the kind."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Distributions that it computes with, besides those that the engine counts: another version of one is another result."""
 
     name: str | None = Field(default=None, pattern=NAME)
     """A name of your choice for this entry, used in logs and reports."""

@@ -23,7 +23,9 @@ class TextCleaner(Cleaner):
     """Repairs texts. Applied to every split and, through the bundle, at predict time.
 
     `runtime` names a module that imports only numpy, tokenizers and the standard library, with
-    ``edits(settings: dict, texts) -> list[list[Edit]]``; the bundle names it too.
+    ``edits(settings: dict, texts) -> list[list[Edit]]``; the bundle names it too. It may have
+    ``normalizer(settings) -> list[dict]`` besides: the same as steps of a normaliser in tokenizer.json, which an exporter
+    writes there for other readers of the bundle once it has seen that the ids are the same.
     """
 
     runtime: ClassVar[str]

@@ -47,6 +47,8 @@ class Finished:
     """The finished model's folder, as `transformers` loads it."""
     card: dict[str, Any] = field(default_factory=dict)
     """Facts for the model card and manifest: seeds, versions, test figures."""
+    others: Sequence[Finished] = ()
+    """The other tasks of the same net, where the exporter `joins` tasks."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,14 @@ class Exporter(Component):
     kind: ClassVar[str] = "exporter"
     needs_distributions: ClassVar[bool] = False
     """Whether what it writes imports the task's and cleaners' code later, which a loose plugin file cannot give."""
+
+    needs_graphs: ClassVar[bool] = False
+    """Whether it exports the model's `graphs`, so that a model that can give none is refused before it is trained."""
+
+    @property
+    def joins(self) -> bool:
+        """Whether it makes one thing of all tasks, instead of one for each."""
+        return False
 
     @abstractmethod
     def export(self, net: Net, run: Finished, folder: Path, log: Callable[[str], None]) -> Section | None:

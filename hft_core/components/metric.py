@@ -20,6 +20,8 @@ class Metric(Component):
     kind: ClassVar[str] = "metric"
     needs: ClassVar[frozenset[str]]
     """Keys that a prediction must have: {"label"}, {"scores"}, {"nll", "tokens"}."""
+    target_form: ClassVar[str | None] = None
+    """The only form of targets that it measures, see `Task.target_form`; None: its `needs` say all."""
     additive: ClassVar[bool] = True
     """Whether `value` takes the sum of the rows' statistics; otherwise it takes the stack [rows, k]."""
     greater_is_better: ClassVar[bool] = True

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hft_core.components.base import Component
@@ -65,12 +66,34 @@ class TextEncoder(Preprocessor, Protocol):
         """
         ...
 
+    def pair_windows(
+        self, firsts: Sequence[str], seconds: Sequence[str], overlap: int = 0, longest_first: int = 64
+    ) -> Arrays:
+        """Windows over the second text of each pair, every one behind its first text; ``row`` says whose each is.
+
+        Args:
+            overlap: tokens of the second text that neighbouring windows share, at most half of those in a window.
+            longest_first: tokens that are kept of a first text, at most half of what a window holds.
+
+        Gives `offsets` too, a ragged int32 [tokens, 2]: the characters of the second text, (0, 0) for other tokens. There
+        is a special token behind the second text.
+        """
+        ...
+
     def encode_end(self, texts: Sequence[str], length: int) -> Arrays:
         """Like `encode`, but of a longer text the last `length` tokens: what a generated text goes on from."""
         ...
 
+    def bare(self, texts: Sequence[str]) -> list[list[int]]:
+        """Give all tokens of each text, none of them special, uncut: of texts that go on from others."""
+        ...
+
     def decode(self, tokens: Ragged) -> list[str]:
         """Turn token ids back into texts, one per entry, without special tokens."""
+        ...
+
+    def tokens(self, arrays: Arrays) -> NDArray[np.int64]:
+        """The different token ids that batches of these encoded rows hold, the padding token among them; sorted."""
         ...
 
     def unknown_rate(self, arrays: Arrays) -> float:
@@ -84,6 +107,8 @@ class Graph:
 
     A cache is pairs of an input ``past_key_values.X`` and an output ``present.X``, [batch, …, past, …], whose axis `past`
     may be 0 (the prefill); the output's is `total`, past and new together, as is that of an `attention_mask` beside them.
+    An entry that one graph gives and another takes without giving it back stays as it is: what a decoder needs of a text that
+    the encoder read.
     """
 
     name: str
@@ -106,6 +131,12 @@ class Model(Component):
     kind: ClassVar[str] = "model"
     located: ClassVar[frozenset[str]] = frozenset()
     """Fields of which `locate` says, in better words than the general check of files, what is missing."""
+    heads: ClassVar[frozenset[str] | None] = None
+    """Names of the stock heads that it builds, and `factory` if it takes those that tasks make themselves; None, the
+    default: it is asked when the net is built."""
+    brings: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that weights usually bring along, such as a decoder's `causal-lm`: a task with such a head is measured
+    before training, too."""
 
     def identity(self) -> dict[str, Any]:
         """Its settings, and the content of what it starts from, wherever that lies."""
@@ -119,12 +150,26 @@ class Model(Component):
         """
         return None
 
+    def earlier_run(self) -> Path | None:
+        """Give the folder of the earlier run that it starts from; None where it starts from anything else.
+
+        The tasks that both recipes have by the same name then keep their heads, whichever stages train them.
+        """
+        return None
+
     def describe(self) -> str:
         """Say in a few words what it is and what it starts from, for reports."""
         return self.type_name()
 
     def hub_name(self) -> str | None:
         """The name on the hub of what it starts from, for the model card; None for anything else."""
+        return None
+
+    def unexportable(self, start: Path | None) -> str | None:
+        """Say why `graphs` would refuse its net, as far as settings and `start` tell; None: nothing speaks against it.
+
+        Asked before anything is trained, so it must be quick.
+        """
         return None
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,10 @@ class Net(torch.nn.Module):
     """Base of nets: one backbone and named heads. Attributes are set by the model's `build`."""
 
     new_heads: frozenset[str] = frozenset()
-    """Heads whose weights are freshly initialised."""
+    """Heads whose weights are freshly initialised, wholly or, of labels that were added, in part."""
+    changed_labels: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    """By head, the labels that were added and those that are gone since its weights were trained, where others stay: these
+    keep their weights. A head with labels added is in `new_heads` too."""
 
     @abstractmethod
     def forward(self, head: str, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:

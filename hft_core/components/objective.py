@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
@@ -66,6 +67,12 @@ class Objective(Component):
     """Whether it makes sense only for a task: it trains the task's head on the task's rows."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Keys that a task's predictions must have for this to train it, such as {"label"}."""
+    own_head: ClassVar[bool] = False
+    """Whether it is a side loss: even on a task's rows it trains a head of its own, the one that `head` gives, under its
+    own name. The stage then needs an objective that trains the task, too."""
+    head_type: ClassVar[str | None] = None
+    """Name of the stock head that it trains where it is not a task's, if it is always the same: `hft check` then refuses a
+    model that does not build it. None: the net tells when it is built."""
     couples: ClassVar[bool] = False
     """Whether the loss couples the rows of a step (in-batch negatives), so that it is no sum over micro-batches.
 
@@ -73,24 +80,36 @@ class Objective(Component):
     that need micro-batches or several processes.
     """
 
+    after_encoding: ClassVar[frozenset[str]] = frozenset()
+    """Fields that `encode` does not read: what was encoded is used again when only these change."""
+
     data: str | list[str]
     """The data source or sources that it reads, by their names under `data`."""
     task: str | None = None
     """The task whose head it trains; an objective that makes sense for a task only takes the recipe's one task."""
     weight: Annotated[float, Field(ge=0)] | Ramp = 1.0
     """Factor of its loss; `{from: 0.3, to: 0.0}` changes it linearly over the stage."""
+    batch_size: int | None = Field(default=None, ge=1)
+    """Rows of its stream in every optimizer step, so that streams mix in a ratio; default: the stage's `batch_size`."""
+
+    @property
+    def trained_task(self) -> str | None:
+        """The task whose head it trains; None for one with a head of its own."""
+        return None if self.own_head else self.task
 
     def silent(self) -> bool:
         """Whether its weight is 0 throughout: it is left out, and the stage is that without it."""
         return not (self.weight.from_ or self.weight.to) if isinstance(self.weight, Ramp) else not self.weight
 
     def head(self, stream: Stream) -> HeadSpec | None:
-        """Say which head it needs; None: the task's."""
+        """Say which head it needs; None: the task's. On a task's rows it is asked only if `own_head` is set."""
         return None
 
     def encode(self, columns: Columns, stream: Stream) -> Arrays:
         """Turn columns into arrays with one entry per training row or window; by default the task's encoding and targets.
 
+        It is called once for each shard of a source: at most 100,000 rows or 64 MB, all of a small source, so that rows can
+        be packed into blocks; never with a part of one, nor twice with the same row.
         ``row`` int64 says which row of `columns` each entry came from; without it entry i is row i.
         """
         if stream.task is None:
@@ -98,9 +117,24 @@ class Objective(Component):
         arrays = stream.task.encode(columns, stream.preprocessor, stream.facts)
         return arrays | stream.task.targets(columns, arrays, stream.facts)
 
+    def remarks(self, arrays: Arrays, stream: Stream) -> list[str]:
+        """Say what somebody should know of a shard that was encoded, such as targets that no window holds; by default nothing.
+
+        One sentence each; the run tells them as warnings, with the source's name before them.
+        """
+        return []
+
     def batch(self, arrays: Arrays, random: RowRandom, stream: Stream) -> dict[str, NDArray[Any]]:
         """Make one padded batch of rows that were encoded; draws masks, pairs or negatives from `random`."""
         return stream.preprocessor.pad(arrays)
+
+    def tokens(self, arrays: Arrays, stream: Stream) -> NDArray[np.int64] | None:
+        """The rows of the net's embedding layer that batches of these encoded rows can ask for; None, the default: any.
+
+        None also where its head reads the table itself, as output layers that are tied to it do. Where all objectives of a
+        stage tell, rows that are never asked for are left out of training, which is the same and faster.
+        """
+        return None
 
     @abstractmethod
     def count(self, batch: Mapping[str, NDArray[Any]]) -> int:

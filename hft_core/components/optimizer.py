@@ -37,6 +37,13 @@ class Optimizer(Component):
     lr: float = Field(gt=0)
     """The peak learning rate; the schedule and a group's scale multiply it."""
 
+    def untouched(self, lr: float) -> float | None:
+        """The factor by which a step at rate `lr` scales a weight that has never had a gradient but 0, where decay applies.
+
+        1: it stays as it is. None, the default: something else happens to it.
+        """
+        return None
+
     @abstractmethod
     def build(self, groups: Sequence[ParamGroup]) -> torch.optim.Optimizer:
         """Make the torch optimizer, one param group per group in the same order; the loop sets each `lr` before a step."""

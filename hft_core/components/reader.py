@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
-from hft_core.components.base import Component
+from pydantic import Field
+
+from hft_core.components.base import Component, Settings
 
 Columns = dict[str, list[Any]]
 """A batch of rows by column; all lists are equally long. A text is a `str`, a missing value is None."""
@@ -20,7 +23,11 @@ class Rows:
     columns: Columns
     """The rows by column."""
     places: list[int]
-    """The line (or record) number of each row, counted from 1."""
+    """The line (or record) number of each row, counted from 1; of a source of several files, through all of them."""
+    file: str | None = None
+    """The file that they stand in, of a source that has several; default: the source's only one."""
+    before: int = 0
+    """What `places` count more than the numbers in that file."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,19 @@ class Refusal:
     """One sentence for a person."""
     raw: bytes
     """The record as it stands in the file."""
+    file: str | None = None
+    """The file that `place` counts in, of a source that has several; default: the source's only one."""
+
+
+class LabelNames(Settings):
+    """Names for labels that are numbers in the data."""
+
+    column: str
+    """The column with the numbers."""
+    names: Path | list[str]
+    """The names in the order of their numbers: a list, or a file with one a line."""
+    first: Literal[0, 1] | None = None
+    """The number of the first name. Default: found in the data: 0 where a 0 occurs, 1 where the number of names does."""
 
 
 class Reader(Component):
@@ -42,9 +62,23 @@ class Reader(Component):
 
     kind: ClassVar[str] = "reader"
 
+    labels: LabelNames | None = None
+    """Names for a column of numbers, such as `{column: class, names: classes.txt}`; a row with another value is bad."""
+    bad_rows: float | None = Field(default=0.2, ge=0)
+    """How many rows may be bad (quarantined) before the run stops: below 1 a share of the source, from 1 on a number; 0:
+    none, null: any."""
+
     @abstractmethod
     def read(self) -> Iterator[Rows | Refusal]:
         """Yield batches of rows, all with the same columns, and refusals.
 
         Raises DataError where nothing can be read at all (missing, empty or binary file).
         """
+
+    def label_names(self) -> list[LabelNames]:
+        """Give names for columns of numbers: those of the recipe, unless the source brings names itself."""
+        return [self.labels] if self.labels else []
+
+    def found(self) -> dict[str, str]:
+        """Say what was found out about the source and not set, such as ``{"encoding": "gb18030"}``; the ledger keeps it."""
+        return {}

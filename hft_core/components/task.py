@@ -6,7 +6,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from hft_core.components.base import Component
 from hft_core.components.reader import Columns
@@ -39,6 +40,8 @@ class Roles:
     """Columns with text, in reading order."""
     inputs: tuple[str, ...] = ()
     """Further columns that the model reads, such as images; no cleaner or augmenter touches them."""
+    optional: tuple[str, ...] = ()
+    """Those of `text` that a prediction does without; it says more of a row that has them all."""
     target: tuple[str, ...] = ()
     """Columns with what is to be predicted."""
     target_texts: tuple[str, ...] = ()
@@ -49,6 +52,9 @@ class Roles:
     first text column; they move with its edits."""
     protected: tuple[str, ...] = ()
     """Those of `spans` whose stretches no augmenter may touch."""
+    group: tuple[str, ...] = ()
+    """Columns that say which rows belong together where some are set aside for another split, such as the text that several
+    questions are about; default: those in `text` and `inputs`."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,23 @@ class Task(Component):
     """The module with what runs at predict time; named in the bundle."""
     gives: ClassVar[frozenset[str]]
     """Keys of a prediction, such as {"label", "scores"}; a metric says which it needs."""
+    head_type: ClassVar[str | None] = None
+    """Name of the stock head that it needs, if it is always the same, or `factory` for one that it makes itself: `hft check`
+    then refuses a model that does not build it. None: the net tells when it is built."""
     default_metrics: ClassVar[tuple[dict[str, Any], ...]] = ()
     """Metrics of a recipe that names none; the first one chooses the best checkpoint."""
-    classes: ClassVar[bool] = False
-    """Whether each row has one label out of a set: the baselines apply, and a split is stratified by it."""
+    autoregressive: ClassVar[bool] = False
+    """Whether a prediction is written piece by piece, each depending on those before, so that one that tips changes all
+    after it. An export in another precision than fp32 is then judged by the metrics, not by equal predictions."""
+    target_form: ClassVar[Literal["label", "labels", "number"] | None] = None
+    """What is to be predicted of a row: one `label` out of a set, several `labels` (or none), a `number`, or something else
+    (None). Truths and predictions have it as `label`, `labels` or `score`; baselines, splits and metrics go by it. With
+    `label` and `labels` the facts have `labels`, all of them in the order of the head's outputs."""
+
+    @property
+    def classes(self) -> bool:
+        """Whether each row has one label out of a set."""
+        return self.target_form == "label"
 
     def bind(self, sample: Columns) -> Self:
         """Give a copy whose columns are settled, from a sample of rows. Raises DataError where one is missing.
@@ -97,6 +116,14 @@ class Task(Component):
         What it settles are plain values, such as the names of columns.
         """
         return self
+
+    def arrange(self, columns: Columns) -> Columns:
+        """Give a batch of labelled rows in the columns that `roles` names, made of those that were read; as they are.
+
+        For data that comes in several forms. It is called on every batch before `refusals`, keeps the rows and their order,
+        and hands on as it is what it cannot make sense of.
+        """
+        return columns
 
     @abstractmethod
     def roles(self) -> Roles:
@@ -178,3 +205,6 @@ class Task(Component):
     def tune(self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts) -> Facts:
         """Adjust facts (thresholds, temperature) on the validation split with the best model; by default unchanged."""
         return facts
+
+    def save(self, folder: Path, facts: Facts) -> None:
+        """Write beside the trained model in `folder` what other programs need to use it for this task; by default nothing."""

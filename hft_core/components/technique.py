@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -42,8 +43,18 @@ class Technique(Component):
     kind: ClassVar[str] = "technique"
     changes_modules: ClassVar[bool] = False
     """Whether `prepare` puts other modules into the net: it has to stand before techniques that know weights by name."""
+    allows_compact_table: ClassVar[bool] = False
+    """Whether it treats the rows of the embedding table alike and each for itself, so that the stage may train a table of
+    only those rows that its data has."""
     excludes: ClassVar[frozenset[str]] = frozenset()
-    """Types of techniques that the same stage cannot have besides; `hft check` refuses the pair."""
+    """Types of techniques that the same stage cannot have besides; `hft check` refuses the pair. Two that change losses
+    are a pair only where they change that of the same objective."""
+    follows: ClassVar[frozenset[str]] = frozenset()
+    """Types of techniques that have to stand before it, where the stage has them: it takes up what they leave."""
+    repeatable: ClassVar[bool] = False
+    """Whether several of its type make sense, for the same objective if it changes the loss: each adds to the others."""
+    per_row: ClassVar[bool] = False
+    """Whether it needs a loss that is a sum over rows or tokens: it cannot change that of an objective that couples rows."""
 
     on: list[str] | None = Field(default=None, min_length=1)
     """Names of the objectives whose loss it changes; default: those that train a task."""
@@ -51,8 +62,8 @@ class Technique(Component):
     def applies(self, objective: Objective) -> bool:
         """Whether it changes this objective's loss: `on` names it (`task` names those of tasks), or it trains a task."""
         if self.on is None:
-            return objective.task is not None
-        return objective.title in self.on or ("task" in self.on and objective.task is not None)
+            return objective.trained_task is not None
+        return objective.title in self.on or ("task" in self.on and objective.trained_task is not None)
 
     @classmethod
     def changes_loss(cls) -> bool:
@@ -90,6 +101,9 @@ class Technique(Component):
 
     def finish(self, net: Net, state: Any) -> None:
         """Give the net the form in which it is saved, with the weights that were chosen already in it."""
+
+    def save(self, net: Net, state: Any, folder: Path) -> None:
+        """Write what is worth keeping beside the model, after `finish`: files of its own below the model's `folder`."""
 
     def tensors(self, state: Any) -> dict[str, Any]:
         """Give the state's tensors for the checkpoint."""

@@ -1,87 +1,59 @@
-"""What is looked for in the rows of every run: leakage, conflicts, duplicates, balance."""
+"""What is looked for in the rows of each split, by every run and by `hft inspect`: conflicts, repeats, balance, odd rows."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hft_core.components import Roles, Task
-from hft_core.data.table import read_table
+from hft_core.data.keys import Keys, RowKeys
+from hft_core.data.ledger import Ledger
+from hft_core.data.survey import SUSPICIONS, Survey
 
 Check = dict[str, Any]
-"""{severity: ok | info | warning | error, title, detail}"""
-Keys = NDArray[np.uint64]
-"""A hash of each row's texts."""
-_SMALL_VALIDATION = 100
+"""{severity: ok | info | warning | error, code, rows, title, detail, examples}, see `hft_core.report.content.Check`."""
+_CODES = {
+    "header-as-row": ("the names of the columns as values", "The cleaner header-rows drops them."),
+    "bad-offset": ("an entity or answer that does not stand where its offsets say", "Correct the offsets."),
+} | {code: (said, advice) for code, (said, advice, _) in SUSPICIONS.items()}
 
 
-def check_rows(split: str, file: Path, keys: Keys, task: Task, roles: Roles) -> list[Check]:
-    """Look at the rows of one split, as they were read: repeats, and in train conflicts and class balance."""
-    checks = _repeats(split, keys)
-    if split != "train" or not roles.target:
-        return checks
-    targets: dict[int, set[str]] = defaultdict(set)
-    balance: Counter[str] = Counter()
-    of_row = iter(keys.tolist())
-    for columns in read_table(file):
-        for value in columns[roles.target[0]]:
-            targets[next(of_row)].add(str(value))
-            balance[str(value)] += 1
-    return checks + _conflicts(targets.values()) + (_balance(balance) if task.classes else [])
+def check_rows(split: str, keys: RowKeys, seen: Survey, ledger: Ledger, classes: bool) -> list[Check]:
+    """Look at the rows of one split, as they were read; with `classes` the balance of labels is said."""
+    checks = (
+        _refused(split, ledger.quarantined)
+        + _tag_schemes(split, ledger.found)
+        + _repeats(split, keys.text)
+        + conflicts(f"of {split}", [keys])
+    )
+    if classes:
+        checks += _balance(seen["balance"])
+    return checks + _suspicious(split, seen) + _languages(split, seen)
 
 
-def check_splits(texts: Mapping[str, Keys], corpora: Mapping[str, Keys]) -> list[Check]:
-    """Compare the texts of a task's splits with each other, and with unlabelled text."""
-    checks = _leakage(texts)
-    for name, keys in corpora.items():
-        for split in ("validation", "test"):
-            if split in texts:
-                checks += _corpus_leakage(name, keys, split, texts[split])
-    validation = len(texts["validation"])
-    if validation < _SMALL_VALIDATION:
-        checks.append(
-            {
-                "severity": "warning",
-                "title": f"Only {validation} validation rows",
-                "detail": f"Under {_SMALL_VALIDATION} rows the best epoch cannot be told from luck: the last weights are kept.",
-            }
-        )
-    return checks
-
-
-def _corpus_leakage(name: str, known: Keys, split: str, keys: Keys) -> list[Check]:
-    """Say how many texts of a held-out split stand in unlabelled text too: a model may learn them there."""
-    rows = int(np.isin(keys, known).sum())
-    if not rows:
-        return []
-    severity = "error" if rows > 0.01 * len(keys) else "warning"
-    title = f"Leakage: {rows} of {len(keys)} {split} texts stand in {name} too"
-    detail = "Their labels do not, but their figures may still flatter the model. Remove these texts."
-    return [{"severity": severity, "title": title, "detail": detail}]
-
-
-def _leakage(texts: Mapping[str, Keys]) -> list[Check]:
+def _refused(split: str, refused: Mapping[str, int]) -> list[Check]:
     checks: list[Check] = []
-    order = [split for split in ("train", "validation", "test") if split in texts]
-    for index, first in enumerate(order):
-        for second in order[index + 1 :]:
-            rows, total = int(np.isin(texts[second], texts[first]).sum()), len(texts[second])
-            if rows:
-                checks.append(
-                    {
-                        "severity": "error" if rows > 0.01 * total else "warning",
-                        "title": f"Leakage: {rows} of {total} {second} rows stand in {first} too",
-                        "detail": "Their figures flatter the model. Remove these texts from one of the two files.",
-                    }
-                )
-    if not checks and len(order) > 1:
-        checks.append({"severity": "ok", "title": "No text stands in two splits", "detail": ", ".join(order)})
+    for reason, rows in sorted(refused.items(), key=lambda item: -item[1]):
+        title = f"{rows} {counted('row', rows)} of {split} cannot be used: {reason.replace('-', ' ')}"
+        detail = "They are left out; a run lists each with its line in quarantine.jsonl. Correct them."
+        checks.append({"severity": "warning", "code": reason, "rows": rows, "title": title, "detail": detail})
     return checks
+
+
+def _tag_schemes(name: str, found: Mapping[str, str]) -> list[Check]:
+    """Say where a reader of tags found several schemes in one file."""
+    if "mixed tag schemes" not in found:
+        return []
+    return [
+        {
+            "severity": "warning",
+            "code": "mixed-tag-schemes",
+            "rows": 0,
+            "title": f"The tags of {name} do not keep to one scheme",
+            "detail": f"{found['mixed tag schemes']}. Each is read, but where files were put together, look at their borders.",
+        }
+    ]
 
 
 def _repeats(split: str, keys: Keys) -> list[Check]:
@@ -89,27 +61,78 @@ def _repeats(split: str, keys: Keys) -> list[Check]:
     if not repeated:
         return []
     detail = "The cleaner exact-duplicates drops them." if split == "train" else "They count twice in its figures."
-    return [{"severity": "info", "title": f"{repeated} repeated rows in {split}", "detail": detail}]
+    title = f"{repeated} repeated {counted('row', repeated)} in {split}"
+    return [{"severity": "info", "code": "repeats", "rows": repeated, "title": title, "detail": detail}]
 
 
-def _conflicts(targets: Iterable[set[str]]) -> list[Check]:
-    conflicting = sum(len(found) > 1 for found in targets)
-    if not conflicting:
+def conflicts(where: str, splits: Sequence[RowKeys]) -> list[Check]:
+    """Count texts that have different targets, in these splits together."""
+    texts = np.concatenate([keys.text for keys in splits])
+    targets = np.concatenate([keys.target for keys in splits])
+    order = np.argsort(texts, kind="stable")
+    texts, targets = texts[order], targets[order]
+    differs = (texts[1:] == texts[:-1]) & (targets[1:] != targets[:-1])
+    rows = len(np.unique(texts[1:][differs]))
+    if not rows:
         return []
+    title = f"{rows} {counted('text', rows)} {where} with conflicting labels"
+    detail = "The cleaner exact-duplicates drops them from train; better, correct the labels."
+    return [{"severity": "warning", "code": "label-conflicts", "rows": rows, "title": title, "detail": detail}]
+
+
+def _balance(balance: Mapping[str, int]) -> list[Check]:
+    if len(balance) < 2:
+        return []
+    ordered = sorted(balance.items(), key=lambda item: -item[1])
+    (most, many), (least, few) = ordered[0], ordered[-1]
+    shares = ", ".join(f"{label}: {count}" for label, count in ordered[:12])
     return [
         {
-            "severity": "warning",
-            "title": f"{conflicting} {'texts' if conflicting > 1 else 'text'} of train with conflicting labels",
-            "detail": "The cleaner exact-duplicates drops them; better, correct the labels.",
+            "severity": "warning" if many > 10 * few else "info",
+            "code": "balance",
+            "rows": few,
+            "title": f"Class balance {many / few:.1f} : 1 between {most} and {least}",
+            "detail": shares,
         }
     ]
 
 
-def _balance(balance: Counter[str]) -> list[Check]:
-    if len(balance) < 2:
+def _suspicious(split: str, seen: Survey) -> list[Check]:
+    checks: list[Check] = []
+    for code, found in sorted(seen["suspicious"].items(), key=lambda item: -item[1]["rows"]):
+        rows = found["rows"]
+        said, advice = _CODES[code]
+        title = f"{rows} {counted('row', rows)} of {split} with {said}"
+        checks.append(
+            {
+                "severity": "warning" if code in ("header-as-row", "bad-offset") else "info",
+                "code": code,
+                "rows": rows,
+                "title": title,
+                "detail": advice,
+                "examples": found["examples"],
+            }
+        )
+    return checks
+
+
+def _languages(split: str, seen: Survey) -> list[Check]:
+    """Say where a noticeable part of the rows is in another language than most."""
+    shares = {language: share for language, share in seen["languages"].items() if language != "und" and share >= 0.05}
+    if len(shares) < 2:
         return []
-    (most, many), (least, few) = balance.most_common()[0], balance.most_common()[-1]
-    shares = ", ".join(f"{label}: {count}" for label, count in balance.most_common(12))
-    severity = "warning" if many > 10 * few else "info"
-    title = f"Class balance {many / few:.1f} : 1 between {most} and {least}"
-    return [{"severity": severity, "title": title, "detail": shares}]
+    listed = ", ".join(f"{language} {share:.0%}" for language, share in shares.items())
+    return [
+        {
+            "severity": "info",
+            "code": "languages",
+            "rows": 0,
+            "title": f"Several languages in {split}: {listed}",
+            "detail": "By a sample; short texts are uncertain. The cleaner language drops what is not wanted.",
+        }
+    ]
+
+
+def counted(word: str, count: int) -> str:
+    """A word in the singular or plural."""
+    return word if count == 1 else f"{word}s"

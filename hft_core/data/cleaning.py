@@ -112,6 +112,8 @@ def _kept(path: Path, cleaner: RowFilter, roles: Roles, ledger: Ledger) -> Itera
     reasons = cleaner.reasons(read_table(path), roles)
     for columns, codes in zip(read_table(path), reasons, strict=True):
         ledger.dropped.update(f"{cleaner.type_name()}: {code}" for code in codes if code)
+        for index in [index for index, code in enumerate(codes) if code][:3]:
+            ledger.example(cleaner.type_name(), " ".join(str(columns[name][index]) for name in roles.text), "")
         kept = [index for index, code in enumerate(codes) if code is None]
         if kept:
             yield {name: [values[index] for index in kept] for name, values in columns.items()}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+QUARANTINE = "quarantine.jsonl"
+"""The file with the records of a source that could not be used."""
 
 
 @dataclass
@@ -27,6 +31,8 @@ class Ledger:
     """Rows that a text cleaner changed, by cleaner."""
     examples: dict[str, list[list[str]]] = field(default_factory=dict)
     """A few [before, after] per cleaner and augmenter."""
+    found: dict[str, str] = field(default_factory=dict)
+    """What the reader found out about the source, such as its encoding."""
 
     @property
     def kept(self) -> int:
@@ -50,21 +56,34 @@ class Ledger:
             "made": dict(self.made),
             "touched": dict(self.touched),
             "examples": self.examples,
+            "found": self.found,
         }
 
 
 class Quarantine:
-    """Writes refused records to a JSON Lines file: file, line, component, reason, detail, raw."""
+    """Writes refused records to a JSON Lines file: file, line, component, reason, detail, raw.
+
+    `raw` is the record's text. Of a record that is no UTF-8 it shows the other bytes as escapes, and `raw_base64` has all
+    bytes as they stand in the file.
+    """
 
     def __init__(self, path: Path):
-        self._stream = path.open("w", encoding="utf-8")
+        self._stream = path.open("w", encoding="utf-8", errors="backslashreplace")  # JSON may hold half characters
 
     def add(self, file: str, line: int, component: str, reason: str, detail: str, raw: bytes | str) -> None:
-        """Write one record; bytes that are not UTF-8 are written with backslash escapes."""
-        text = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
+        """Write one record."""
+        text = raw if isinstance(raw, str) else raw.decode("utf-8", "backslashreplace")
         record = {"file": file, "line": line, "component": component, "reason": reason, "detail": detail, "raw": text}
+        if isinstance(raw, bytes) and text.encode("utf-8") != raw:
+            record["raw_base64"] = base64.b64encode(raw).decode()
         self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def close(self) -> None:
         """Finish the file."""
         self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,11 +1,17 @@
-"""Rows in Arrow files: written in batches, read memory-mapped through `datasets`."""
+"""Rows in Arrow files: written and read in batches, so that a file of any size takes the memory of a few of them.
+
+The files are read, not memory-mapped: mapped pages count as memory of the process for as long as the file is open.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hft_core.components import Columns
 from hft_core.errors import DataError
@@ -18,6 +24,7 @@ ROW = "_row"
 VARIANT = "_variant"
 """Column with 0 for an original row, 1… for augmented ones."""
 BATCH = 4096
+"""Rows that are in memory together where they are read one batch after the other."""
 
 
 def write_table(path: Path, batches: Iterable[Columns]) -> int:
@@ -47,7 +54,7 @@ def _typed(batches: Iterator[Columns]) -> tuple[list[Columns], pa.Schema]:
         read.append(columns)
         for name, values in columns.items():
             if name not in types or _unknown(types[name]):
-                types[name] = _array(values).type
+                types[name] = as_array(values).type
         if not any(map(_unknown, types.values())):
             break
     return read, pa.schema(types.items())
@@ -60,14 +67,74 @@ def _unknown(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) and pa.types.is_null(kind.value_type))
 
 
-def read_table(path: Path, size: int = BATCH) -> Iterator[Columns]:
-    """Yield the rows of a file as batches of columns; nothing where there is no file."""
+def read_table(path: Path, size: int | None = None) -> Iterator[Columns]:
+    """Yield the rows of a file as batches of `size` rows, by default `BATCH`; nothing where there is no file."""
+    import pyarrow as pa
+
+    size = size or BATCH
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in _record_batches(path):
+        waiting.append(batch)
+        rows += batch.num_rows
+        while rows >= size:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, size).to_pydict()
+            waiting, rows = table.slice(size).to_batches(), rows - size
+    if rows:
+        yield pa.Table.from_batches(waiting).to_pydict()
+
+
+def only(file: Path, wanted: NDArray[np.bool_]) -> Iterator[Columns]:
+    """Yield some of the rows of a file: those whose place `wanted` marks."""
+    position = 0
+    for columns in read_table(file):
+        count = len(columns[ROW])
+        kept = np.flatnonzero(wanted[position : position + count]).tolist()
+        position += count
+        if kept:
+            yield {name: [values[index] for index in kept] for name, values in columns.items()}
+
+
+def read_shards(paths: Sequence[Path], rows: int, size: int) -> Iterator[dict[int, Columns]]:
+    """Yield the rows of several files, one after the other, in shards of at most `rows` rows and `size` bytes.
+
+    A shard is columns by the position of their file: it may hold the end of one file and the beginning of the next. It
+    consists of whole batches as they were written, so one batch that is larger is a larger shard, and a row's variants
+    stay with their original.
+    """
+    shard: dict[int, list[pa.RecordBatch]] = {}
+    rows_in = bytes_in = 0
+    for position, path in enumerate(paths):
+        for batch in _record_batches(path):
+            full = rows_in + batch.num_rows > rows or bytes_in + batch.nbytes > size
+            if shard and full and not _begins_with_variant(batch):
+                yield _by_file(shard)
+                shard, rows_in, bytes_in = {}, 0, 0
+            shard.setdefault(position, []).append(batch)
+            rows_in, bytes_in = rows_in + batch.num_rows, bytes_in + batch.nbytes
+    if shard:
+        yield _by_file(shard)
+
+
+def _begins_with_variant(batch: pa.RecordBatch) -> bool:
+    return bool(batch.num_rows) and batch.column(VARIANT)[0].as_py() != 0
+
+
+def _by_file(shard: dict[int, list[pa.RecordBatch]]) -> dict[int, Columns]:
+    import pyarrow as pa
+
+    return {position: pa.Table.from_batches(batches).to_pydict() for position, batches in shard.items()}
+
+
+def _record_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The batches of a file as they were written; nothing where there is no file."""
     if not path.is_file():
         return
-    from datasets import Dataset
+    import pyarrow as pa
 
-    for batch in Dataset.from_file(str(path)).iter(size):
-        yield dict(batch)
+    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+        yield from stream
 
 
 def read_all(path: Path) -> Columns:
@@ -81,16 +148,15 @@ def read_all(path: Path) -> Columns:
 
 def count_rows(path: Path) -> int:
     """Number of rows of a file, 0 where there is none."""
-    if not path.is_file():
-        return 0
-    from datasets import Dataset
-
-    return len(Dataset.from_file(str(path)))
+    return sum(batch.num_rows for batch in _record_batches(path))
 
 
-def _array(values: list[Any]) -> pa.Array:
+def as_array(values: list[Any] | pa.Array) -> pa.Array:
+    """Give a column as an Arrow array, whose type shows in the values; several types become text."""
     import pyarrow as pa
 
+    if isinstance(values, pa.Array):
+        return values
     try:
         array = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # values of several types: their text
@@ -98,11 +164,15 @@ def _array(values: list[Any]) -> pa.Array:
     return array.cast(pa.string()) if pa.types.is_null(array.type) else array
 
 
-def _cast(values: list[Any] | None, kind: pa.DataType, name: str) -> pa.Array:
+def _cast(values: list[Any] | pa.Array | None, kind: pa.DataType, name: str) -> pa.Array:
     import pyarrow as pa
 
     if values is None:
         raise DataError(f"the column {name!r} is missing in a later part of the data")
+    if isinstance(values, pa.Array):
+        if values.type == kind:
+            return values
+        values = values.to_pylist()
     try:
         return pa.array(values, kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):

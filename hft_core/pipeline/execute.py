@@ -1,41 +1,76 @@
-"""Carries out a plan through the store: what is there is reused, what is missing is made, one node after another."""
+"""Carries out a plan through the store: what is there is reused, what is missing is made, one node after another.
+
+Of several processes the first one decides and makes; the others work along on nodes that are made together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from hft_core.errors import DISK_ERRNOS, DiskError, Interrupted
-from hft_core.pipeline.nodes import Node
+from hft_core.errors import DISK_ERRNOS, DiskError, Interrupted, RecipeError
+from hft_core.pipeline.nodes import Node, difference
 from hft_core.pipeline.progress import Progress
+from hft_core.pipeline.ranks import ALONE, Ranks
 from hft_core.pipeline.steps.common import Process
 from hft_core.store.store import Store
 from hft_core.training.stopping import StopRequest
 
 
 def execute(
-    nodes: Sequence[Node], store: Store, progress: Progress, stop: StopRequest, wait: bool = True
+    nodes: Sequence[Node],
+    store: Store,
+    progress: Progress,
+    stop: StopRequest,
+    wait: bool = True,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Path]:
     """Make all nodes; gives their folders by name. Raises Interrupted between two where `stop` was asked for."""
     folders: dict[str, Path] = {}
     for number, node in enumerate(nodes, 1):
+        process = Process(progress.say, progress.advance, progress.tell, stop, store.work(node.key), ranks.first)
+        if not ranks.first:
+            folders[node.name] = _followed(number, node, store, process, ranks)
+            continue
         if stop.asked:
             raise Interrupted(f"stopped before {node.name} as asked; run the same command to continue")
         progress.node(number, len(nodes), node.name)
-        process = Process(progress.say, progress.advance, stop, store.work(node.key))
-        folders[node.name] = _made(node, store, folders, process, progress, wait)
+        folders[node.name] = _made(number, node, store, process, progress, wait, ranks)
+        ranks.tell(f"{number} is there", True)
     return folders
 
 
-def _made(node: Node, store: Store, folders: dict[str, Path], process: Process, progress: Progress, wait: bool) -> Path:
+def _followed(number: int, node: Node, store: Store, process: Process, ranks: Ranks) -> Path:
+    """The node's folder once the first process has made it; where that takes all, with this one's help."""
+    key, parts, together = ranks.hear(f"{number} begins")
+    if key != node.key:
+        raise RecipeError(
+            f"{ranks.title} plans another {node.name} than the first process: {difference(node, parts) or 'other inputs'}. "
+            "All machines need the same recipe, files, versions and kind of hardware"
+        )
+    if together:
+        node.work(store.folder(node.key), _inputs(node, store), process)
+    ranks.hear(f"{number} is there")
+    if not ranks.sees(store.folder(node.key)):
+        raise RecipeError(
+            f"{ranks.title} does not see {store.folder(node.key)}, which the first process wrote: all processes need a store "
+            "on a file system that all machines share; set HFT_STORE"
+        )
+    return store.folder(node.key)
+
+
+def _made(
+    number: int, node: Node, store: Store, process: Process, progress: Progress, wait: bool, ranks: Ranks
+) -> Path:
     """The node's folder, from the store or made now, while holding its lock."""
     try:
         with store.lock(node.key, progress.say, wait, lambda: process.stop.asked):
-            if store.sound(node.key):
+            there = store.sound(node.key)
+            ranks.tell(f"{number} begins", [node.key, node.parts, node.together and not there])
+            if there:
                 progress.reused()
                 return store.folder(node.key)
-            inputs = {item.name: folders[item.name] for item in node.inputs}
-            folder = store.write(node.key, lambda out: node.work(out, inputs, process))
+            folder = store.write(node.key, lambda out: node.work(out, _inputs(node, store), process))
             progress.done()
             return folder
     except OSError as error:
@@ -45,6 +80,11 @@ def _made(node: Node, store: Store, folders: dict[str, Path], process: Process, 
                 "Free some space (hft gc) or choose another place with HFT_STORE; what is finished is kept"
             ) from error
         raise
+
+
+def _inputs(node: Node, store: Store) -> dict[str, Path]:
+    """The folders of what a node reads, under the names by which its work knows them."""
+    return {item.name: store.folder(item.key) for item in node.inputs}
 
 
 def _ours(error: OSError, store: Store) -> bool:

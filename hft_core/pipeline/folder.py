@@ -10,11 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hft_core.data.ledger import QUARANTINE
 from hft_core.errors import DamagedError, DiskError
+from hft_core.pipeline.gates import Settled
+from hft_core.pipeline.journal import Journal
 from hft_core.pipeline.plan import Plan
 from hft_core.pipeline.report import export_folders, write_report
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.registry import Registry
+from hft_core.registry.record import record, used
 from hft_core.store.gc import register
 from hft_core.store.hashing import digest_json
 from hft_core.store.store import Store, link_tree
@@ -36,38 +40,40 @@ def require_writable(target: Path) -> None:
 
 
 def write_run(
-    loaded: LoadedRecipe, registry: Registry, plan: Plan, store: Store, folders: Mapping[str, Path], target: Path,
-    say: Callable[[str], None],
+    loaded: LoadedRecipe, settled: Settled, registry: Registry, plan: Plan, store: Store, folders: Mapping[str, Path],
+    target: Path, say: Callable[[str], None], journal: Journal,
 ) -> None:  # fmt: skip
-    """Write the run folder aside and put it into place; an earlier, different run there is kept as NAME.1, NAME.2, …"""
-    keys = {node.key for node in plan.nodes}
+    """Write the run folder aside and put it into place; an earlier, different run there is kept as NAME.1, NAME.2, …
+
+    The same run's log is continued. `settled` is what gates left of the recipe.
+    """
+    nodes = [*plan.nodes, *(decision.node for decision in settled.decisions if decision.node)]
+    keys = {node.key for node in nodes}
     aside = target.parent / f".{target.name}.new-{os.getpid()}"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        _write_quarantine(plan, folders, aside / "quarantine.jsonl")
-        shipped = write_report(loaded, registry, plan, folders, aside, target)
+        _write_quarantine(plan, folders, aside / QUARANTINE)
+        shipped = write_report(settled, registry, plan, store, folders, aside, target)
         final = plan.stages[shipped][-1]
         link_tree(folders[final.name] / "model", aside / "model")
-        for node, place in export_folders(plan, loaded.recipe, folders).items():
-            link_tree(folders[node] / "files", aside / place)
+        for export, place in export_folders(plan, loaded.recipe, folders).items():
+            link_tree(folders[export] / "files", aside / place)
         note = {
             "format": 1,
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
             "store": str(store.root),
             "folder": str(loaded.folder),
             "recipe": loaded.raw,
-            "plugins": [
-                {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version}
-                for plugin in registry.plugins
-                if not plugin.problem
-            ],
-            "nodes": {node.name: {"key": node.key, "parts": node.parts} for node in plan.nodes},
+            "plugins": record(registry, used(loaded.recipe)),
+            "nodes": {node.name: {"key": node.key, "parts": node.parts} for node in nodes},
         }
         (aside / "run.json").write_text(json.dumps(note, ensure_ascii=False, indent=1), encoding="utf-8")
         with store.lock(digest_json(str(target.absolute())), say):  # two runs may end at the same moment
             before = recorded(target)
-            if before and not {node["key"] for node in before["nodes"].values()} <= keys:
+            same = bool(before) and {node["key"] for node in before["nodes"].values()} <= keys
+            journal.settle(aside, target if same else None)
+            if before and not same:
                 _move_aside(target, store)
             _replace(target, aside)
             register(store, target, keys)
@@ -80,7 +86,7 @@ def _write_quarantine(plan: Plan, folders: Mapping[str, Path], target: Path) -> 
     with target.open("w", encoding="utf-8") as stream:
         of_tasks = [node for task in plan.tasks.values() for node in task.splits.values()]
         for name in dict.fromkeys(node.name for node in (*of_tasks, *plan.texts.values())):
-            stream.write((folders[name] / "quarantine.jsonl").read_text("utf-8"))
+            stream.write((folders[name] / QUARANTINE).read_text("utf-8"))
 
 
 def _replace(target: Path, new: Path) -> None:

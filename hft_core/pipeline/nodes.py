@@ -21,7 +21,8 @@ _ENGINE = Path(hft_core.__file__).parent
 
 _STEP = (
     "pipeline/steps/common.py",
-    "data/prepare.py",
+    "data/keys.py",
+    "data/prepared.py",
     "data/table.py",
     "recipe/metrics.py",
     "recipe/sources.py",
@@ -33,19 +34,53 @@ _EVIDENCE = ("pipeline/steps/evidence.py", "evidence", "training/inference.py")
 # Engine modules and packages whose change makes a kind of node run again.
 _RUNS = {
     "prepare": ((*_STEP, "pipeline/steps/prepare.py", "data"), ("python", "numpy", "pyarrow")),
-    "augment": ((*_STEP, "pipeline/steps/prepare.py", "data"), ("python", "numpy", "pyarrow")),
-    "checks": ((*_STEP, "pipeline/steps/prepare.py", "data/checks.py"), ("numpy",)),
+    "augment": (
+        (
+            *_STEP,
+            "pipeline/steps/augment.py",
+            "evidence/judge.py",
+            "evidence/baselines.py",
+            "evidence/tfidf.py",
+            "evidence/thresholds.py",
+            "data",
+        ),
+        ("python", "numpy", "pyarrow"),
+    ),
+    "checks": (
+        (
+            *_STEP,
+            "pipeline/steps/prepare.py",
+            "data/checks.py",
+            "data/split_checks.py",
+            "data/likeness.py",
+            "data/similarity.py",
+        ),
+        ("python", "numpy", "pyarrow"),
+    ),
     "preprocessor": ((*_STEP, "pipeline/steps/prepare.py"), ("tokenizers",)),
     "encode": (
         (*_STEP, "pipeline/steps/prepare.py", "training/encoding.py"),
         ("numpy", "tokenizers"),
     ),
     "stage": (
-        (*_STEP, "pipeline/steps/stage.py", "training"),
+        (*_STEP, "pipeline/steps/stage.py", "pipeline/steps/augment.py", "data/augmentation.py", "training"),
         ("numpy", "torch", "transformers", "accelerate", "tokenizers"),
     ),
+    "trial": (
+        (
+            *_STEP,
+            "pipeline/steps/stage.py",
+            "pipeline/steps/augment.py",
+            "pipeline/steps/trial.py",
+            "data/augmentation.py",
+            "training",
+        ),
+        ("numpy", "torch", "transformers", "tokenizers"),
+    ),
     "baselines": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers", "scikit-learn")),
+    "before": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers")),
     "evaluate": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers")),
+    "gate": ((*_STEP, "pipeline/steps/gate.py", "evidence/comparison.py"), ("numpy", "scipy")),
     "export": (
         (*_STEP, "pipeline/steps/export.py", "evidence/evaluation.py"),
         ("numpy", "torch", "transformers", "tokenizers", "onnxruntime", "onnx", "onnxscript"),
@@ -69,6 +104,11 @@ class Node:
     details: dict[str, Any] = field(default_factory=dict)
     """What `hft plan` shows beside it."""
 
+    @property
+    def together(self) -> bool:
+        """Whether all processes of a distributed run work on it."""
+        return self.kind == "stage"
+
 
 def make_node(
     registry: Registry,
@@ -83,19 +123,35 @@ def make_node(
     """Make a node; `components` are those whose code it runs, `details` what a plan shows beside it."""
     modules, packages = _RUNS[kind]
     every = [inner for component in components for inner in component.nested()]
+    own = sorted({package for component in every for package in component.packages})
     parts = {
         "kind": kind,
         "settings": dict(settings),
         "inputs": {role: node.key for role, node in by_role(inputs).items()},
         "code": {module: _source(_ENGINE / module) for module in modules}
         | {
-            f"{plugin.name} ({plugin.distribution})": _source(plugin.source)
+            f"{plugin.name} ({plugin.distribution})": plugin.sha256 or _source(plugin.source)
             for plugin in {id(p): p for p in map(registry.plugin_of, map(type, every))}.values()
             if plugin.source
         },
-        "versions": {package: _version(package) for package in packages},
+        "versions": {package: _version(package) for package in dict.fromkeys((*packages, *own))},
     }
     return Node(name, kind, digest_json(parts), parts, tuple(inputs), work, details)
+
+
+def with_inputs(nodes: Sequence[Node]) -> list[Node]:
+    """Give nodes and all that they read, each output once, in an order that can be carried out."""
+    found: dict[str, Node] = {}
+
+    def add(node: Node) -> None:
+        if node.key not in found:
+            for item in node.inputs:
+                add(item)
+            found[node.key] = node
+
+    for node in nodes:
+        add(node)
+    return list(found.values())
 
 
 def by_role(inputs: Sequence[Node]) -> dict[str, Node]:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from hft_core.components import Component, Exporter, Metric, RowFilter, Task
 from hft_core.errors import PluginError
-from hft_core.pipeline.nodes import Node, make_node
+from hft_core.pipeline.nodes import Node, make_node, with_inputs
 from hft_core.pipeline.plan_data import DataNodes
-from hft_core.pipeline.steps.evidence import baselines_step, evaluate_step
+from hft_core.pipeline.plan_stages import StageNodes, evaluation_node, measuring
+from hft_core.pipeline.steps.evidence import baselines_step, before_step
 from hft_core.pipeline.steps.export import export_step
-from hft_core.pipeline.steps.stage import StageStep
-from hft_core.recipe.check import stage_name
 from hft_core.recipe.load import LoadedRecipe
-from hft_core.recipe.metrics import Best, best_metric, deciding_metrics, resolve_metrics, task_metrics, text_metrics
-from hft_core.recipe.model import Recipe, Stage
-from hft_core.recipe.sources import head_name, title_of, trained_tasks
+from hft_core.recipe.metrics import task_metrics
+from hft_core.recipe.model import Recipe
+from hft_core.recipe.parts import plain_recipe
+from hft_core.recipe.sources import title_of, trained_tasks
 from hft_core.registry import Registry
+from hft_core.registry.record import used_plugins
 from hft_core.registry.registry import FILE
-from hft_core.training.precision import resolve
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,15 @@ class TaskPlan:
     """The node that holds each split: its own, or that of train."""
     augment: Node | None
     checks: Node
+    before: Node | None
+    """Figures of the model that the recipe starts from, where that is an earlier run with this task."""
     baselines: Node | None
+    plain: Sequence[Node]
+    """Evaluations, one per seed, of plain fine-tuning; empty where the recipe is nothing else."""
     evaluations: Sequence[Node]
     """One per seed."""
     exports: Sequence[Node]
-    """One per exporter of the recipe."""
+    """One per exporter of the recipe that takes each task for itself."""
 
     @property
     def train(self) -> Node:
@@ -56,11 +59,13 @@ class Plan:
     """Per seed, the stages in order; pretrain stages are shared."""
     precision: str
     metrics: Sequence[Metric]
+    joined: Sequence[Node] = ()
+    """One per exporter of the recipe that takes all tasks together."""
 
     @property
     def exports(self) -> list[Node]:
         """All exports."""
-        return [node for task in self.tasks.values() for node in task.exports]
+        return [*(node for task in self.tasks.values() for node in task.exports), *self.joined]
 
 
 def build_plan(loaded: LoadedRecipe, registry: Registry) -> Plan:
@@ -71,134 +76,102 @@ def build_plan(loaded: LoadedRecipe, registry: Registry) -> Plan:
 class _Builder:
     def __init__(self, recipe: Recipe, registry: Registry):
         self.recipe, self.registry = recipe, registry
-        self.metrics = resolve_metrics(recipe, registry)
-        self.best = best_metric(recipe, self.metrics)
         self.start = recipe.model.locate()
-        self.precision = resolve(recipe.precision)
         self.data = DataNodes(recipe, registry, self.start)
+        self.stages = StageNodes(recipe, registry, self.data)
+        self.metrics, self.best = self.stages.metrics, self.stages.best
         self._node = partial(make_node, registry)
 
     def plan(self) -> Plan:
         recipe, data = self.recipe, self.data
-        chains = [self._chain(seed) for seed in range(recipe.evaluate.seeds)]
-        trained = trained_tasks(recipe, range(len(recipe.stages)))
+        chains = [self.stages.chain(seed) for seed in range(recipe.evaluate.seeds)]
+        measured = self.stages.known(range(len(recipe.stages)))
         evaluations = {
-            name: [self._evaluate(name, task, seed, chain[-1]) for seed, chain in enumerate(chains)]
-            for name, task in trained.items()
+            name: [evaluation_node(self.stages, name, seed, chain[-1]) for seed, chain in enumerate(chains)]
+            for name in measured
         }
+        apart = [exporter for exporter in recipe.export if len(measured) < 2 or not exporter.joins]
+        joined = [
+            self._export(list(measured), exporter, evaluations, chains)
+            for exporter in recipe.export
+            if exporter not in apart
+        ]
         tasks = {}
         for name, task in recipe.all_tasks.items():
-            exports = [
-                self._export(name, task, exporter, evaluations, chains) for exporter in recipe.export if name in trained
-            ]
+            exports = [self._export([name], exporter, evaluations, chains) for exporter in apart if name in measured]
             tasks[name] = TaskPlan(
                 splits=data.splits[name],
                 augment=data.augments.get(name),
                 checks=data.checks[name],
-                baselines=self._baselines(name, task) if task.classes and name in trained else None,
+                before=self._before(name, task) if name in self.stages.brought or self._brings(task) else None,
+                baselines=self._baselines(name, task) if task.target_form and name in measured else None,
+                plain=[],
                 evaluations=evaluations.get(name, []),
                 exports=exports,
             )
         encodes = [node for nodes in data.encodes for node in nodes]
-        nodes = self._ordered(tasks, encodes, chains)
-        return Plan(nodes, tasks, data.texts, encodes, chains, self.precision, self.metrics)
+        nodes = self._ordered(tasks, encodes, chains, joined)
+        if plain := self._plain():
+            tasks = {name: replace(task, plain=plain.get(name, [])) for name, task in tasks.items()}
+            nodes = [*nodes, *_beside(nodes, [node for measured in plain.values() for node in measured])]
+        return Plan(nodes, tasks, data.texts, encodes, chains, self.stages.precision, self.metrics, joined)
+
+    def _plain(self) -> dict[str, list[Node]]:
+        """The evaluations of plain fine-tuning, one per seed, by task; nothing where the recipe is that itself."""
+        recipe = plain_recipe(self.recipe) if self.recipe.evaluate.plain else None
+        if recipe is None:
+            return {}
+        stages = StageNodes(recipe, self.registry, DataNodes(recipe, self.registry, self.start))
+        lasts = [stages.chain(seed)[-1] for seed in range(recipe.evaluate.seeds)]
+        return {
+            name: [_titled(evaluation_node(stages, name, seed, last)) for seed, last in enumerate(lasts)]
+            for name in trained_tasks(recipe, range(len(recipe.stages)))
+        }
 
     def _ordered(
-        self, tasks: Mapping[str, TaskPlan], encodes: Sequence[Node], chains: Sequence[Sequence[Node]]
+        self,
+        tasks: Mapping[str, TaskPlan],
+        encodes: Sequence[Node],
+        chains: Sequence[Sequence[Node]],
+        joined: Sequence[Node],
     ) -> list[Node]:
         """Each node once, behind all that it reads; quick ones first, so that what is wrong with the data shows early."""
         of_tasks = list(tasks.values())
         rows = [node for task in of_tasks for node in (*task.splits.values(), task.augment)]
         figures = [node for task in of_tasks for node in (*task.evaluations, task.baselines)]
         ordered = [
-            *rows, *self.data.texts.values(), *(task.checks for task in of_tasks), self.data.preprocessor, *encodes,
+            *rows, *self.data.texts.values(), *(task.checks for task in of_tasks), self.data.preprocessor,
+            *(task.before for task in of_tasks), *encodes, *self.stages.trial(chains[0]),
             *(node for chain in chains for node in chain), *figures, *(n for task in of_tasks for n in task.exports),
+            *joined,
         ]  # fmt: skip
-        return list({node.name: node for node in ordered if node is not None}.values())
+        found: dict[str, Node] = {}
 
-    # ---- training ----
+        def add(node: Node) -> None:
+            for item in node.inputs:  # an augmenter may read the preprocessor, which reads all text
+                add(item)
+            found.setdefault(node.name, node)
 
-    def _chain(self, seed: int) -> list[Node]:
-        """The stages of one seed; pretrain stages before the first finetune stage keep the recipe's seed."""
-        chain: list[Node] = []
-        stages = self.recipe.stages
-        tuned = False
-        for index, stage in enumerate(stages):
-            finetune = stage.stage == "finetune"
-            tuned = tuned or finetune
-            own_seed = self.recipe.seed + (seed if tuned else 0)
-            before = chain[-1:]
-            best = self._best_of(stage) if finetune else None
-            of_tasks = self._rows_of(index)
-            settings = {
-                **self.data.model_settings,
-                "stage": stage_identity(stage),
-                "carried": [head_name(objective) for other in stages[:index] for objective in other.objectives],
-                "seed": own_seed,
-                "precision": self.precision,
-                "best": [best.task, best.metric.identity()] if best else None,
-            }
-            served = trained_tasks(self.recipe, [index])
-            metrics = {name: task_metrics(task, self.metrics) for name, task in served.items()}
-            known = trained_tasks(self.recipe, range(index + 1))
-            components: list[Component] = [
-                self.recipe.model, *stage.objectives, stage.optimizer, stage.schedule, *stage.techniques, *known.values(),
-                *([best.metric] if best else []),  # the others are measured, but change nothing
-            ]  # fmt: skip
-            work = StageStep(
-                recipe=self.recipe,
-                stage=stage,
-                earlier=stages[:index],
-                seed=own_seed,
-                precision=self.precision,
-                metrics=metrics,
-                text_metrics=text_metrics(stage, self.metrics),
-                best=best,
-                source=self.start,
-                before=before[0].name if before else None,
-                encodes=[node.name for node in self.data.encodes[index]],
-                tasks=[self.data.place(name) for name in known],
-            )
-            suffix = f" (seed {own_seed})" if self.recipe.evaluate.seeds > 1 and tuned else ""
-            name = f"stage {stage_name(stage, index)}{suffix}"
-            inputs = [*before, *self.data.encodes[index], self.data.preprocessor, *of_tasks]
-            chain.append(self._node(name, "stage", settings, components, inputs, work, precision=self.precision))
-        return chain
-
-    def _best_of(self, stage: Stage) -> Best | None:
-        """What chooses a stage's best epoch: the recipe's figure, or the first one of the task that the stage trains first."""
-        served = [objective.task for objective in stage.objectives if objective.task]
-        if self.best is None or self.best.task in served:
-            return self.best
-        return next((best for best in deciding_metrics(self.recipe, self.metrics) if best.task == served[0]), None)
-
-    def _rows_of(self, index: int) -> list[Node]:
-        """The prepared rows that a stage reads: facts of every task whose head it has, validation of those it trains.
-
-        Pre-training on text that no task's rows are part of does not depend on them.
-        """
-        served = trained_tasks(self.recipe, [index])
-        nodes = [
-            node
-            for name in trained_tasks(self.recipe, range(index + 1))
-            for node in self.data.split_nodes(name, *(["validation"] if name in served else []))
-        ]
-        return list({node.name: node for node in nodes}.values())
+        for node in ordered:
+            if node is not None:
+                add(node)
+        return list(found.values())
 
     # ---- evidence and export ----
 
-    def _evaluate(self, name: str, task: Task, seed: int, stage: Node) -> Node:
+    def _brings(self, task: Task) -> bool:
+        """Whether what the model starts from has the task's head without ever having been trained for it."""
+        return self.start is not None and task.head_type in self.recipe.model.brings
+
+    def _before(self, name: str, task: Task) -> Node:
         metrics = task_metrics(task, self.metrics)
-        settings = {
-            "metrics": [metric.identity() for metric in metrics],
-            **self.data.model_settings,
-            "task": [name, task.identity()],
-        }
-        work = partial(evaluate_step, self.recipe, self.data.place(name), metrics, stage.name)
-        suffix = f" (seed {self.recipe.seed + seed})" if self.recipe.evaluate.seeds > 1 else ""
-        inputs = [stage, self.data.preprocessor, *self.data.split_nodes(name, "validation", "test")]
-        title = f"{title_of(self.recipe, name, 'evaluate')}{suffix}"
-        return self._node(title, "evaluate", settings, [task, self.recipe.model, *metrics], inputs, work)
+        trained = name in trained_tasks(self.recipe, range(len(self.recipe.stages)))
+        assert self.start is not None  # what brings the head
+        work = partial(before_step, self.recipe, self.data.place(name), metrics, self.start, trained)
+        inputs = [self.data.preprocessor, *self.data.split_nodes(name, "validation", "test")]
+        settings = measuring(self.stages, name, metrics) | {"trained": trained}
+        title = title_of(self.recipe, name, "before")
+        return self._node(title, "before", settings, [task, self.recipe.model, *metrics], inputs, work)
 
     def _baselines(self, name: str, task: Task) -> Node:
         metrics = task_metrics(task, self.metrics)
@@ -215,42 +188,45 @@ class _Builder:
 
     def _export(
         self,
-        name: str,
-        task: Task,
+        names: Sequence[str],
         exporter: Exporter,
         evaluations: Mapping[str, Sequence[Node]],
         chains: Sequence[Sequence[Node]],
     ) -> Node:
-        metrics = task_metrics(task, self.metrics)
+        """The export of one task, or of several together."""
+        tasks = {name: self.recipe.all_tasks[name] for name in names}
+        metrics = {name: task_metrics(task, self.metrics) for name, task in tasks.items()}
         repairs = [cleaner for cleaner in self.recipe.prepare.clean if not isinstance(cleaner, RowFilter)]
-        self._need_distributions(exporter, [task, *repairs])
+        self._need_distributions(exporter, [*tasks.values(), *repairs])
+        self._need_graphs(exporter)
         assert self.best is not None  # a task has metrics
         deciding = evaluations[self.best.task]
         settings = {
             "exporter": exporter.identity(),
             "name": self.recipe.name,
-            "task": [name, task.identity()],
+            "tasks": [[name, task.identity(), [m.identity() for m in metrics[name]]] for name, task in tasks.items()],
             "best": [self.best.task, self.best.metric.identity()],
-            "metrics": [metric.identity() for metric in metrics],
         }
         work = partial(
             export_step,
             self.recipe,
-            self.data.place(name),
+            [self.data.place(name) for name in names],
             exporter,
             metrics,
             self.best.metric,
             [node.name for node in deciding],
-            [node.name for node in evaluations[name]],
+            {name: [node.name for node in evaluations[name]] for name in names},
             [chain[-1].name for chain in chains],
+            used_plugins(self.registry, self.recipe),
         )
-        components: list[Component] = [exporter, self.recipe.model, task, *metrics, *repairs]
-        read = [*evaluations[name], *deciding, *(chain[-1] for chain in chains)]
-        inputs = [
-            *{node.name: node for node in read}.values(), self.data.preprocessor, *self.data.split_nodes(name, "validation"),
-        ]  # fmt: skip
-        title = f"export {title_of(self.recipe, name, exporter.title)}"
-        return self._node(title, "export", settings, components, inputs, work)
+        used = [metric for found in metrics.values() for metric in found]
+        components: list[Component] = [exporter, self.recipe.model, *tasks.values(), *used, *repairs]
+        read = [node for name in names for node in evaluations[name]]
+        read += [*deciding, *(chain[-1] for chain in chains)]
+        rows = [node for name in names for node in self.data.split_nodes(name, "validation")]
+        inputs = {node.name: node for node in (*read, self.data.preprocessor, *rows)}
+        title = exporter.title if len(names) > 1 else title_of(self.recipe, names[0], exporter.title)
+        return self._node(f"export {title}", "export", settings, components, list(inputs.values()), work)
 
     def _need_distributions(self, exporter: Exporter, components: Sequence[Component]) -> None:
         """Refuse before anything is trained what an export would refuse after it."""
@@ -262,25 +238,18 @@ class _Builder:
                     f"{plugin.source}; its code must run wherever the bundle does, so make it an installable package"
                 )
 
+    def _need_graphs(self, exporter: Exporter) -> None:
+        """The same for a model of which there are no graphs."""
+        if exporter.needs_graphs and (reason := self.recipe.model.unexportable(self.start)):
+            raise PluginError(f"export {exporter.type_name()}: {reason}")
 
-def stage_identity(stage: Stage) -> dict[str, Any]:
-    """What a stage's own settings contribute to its key: all that changes its result."""
-    return {
-        "stage": stage.stage,
-        "objectives": [
-            {k: v for k, v in objective.identity().items() if k != "data"} | {"head": head_name(objective)}
-            for objective in stage.objectives
-        ],
-        "epochs": stage.epochs,
-        "batch_size": stage.batch_size,
-        "micro_batch": stage.micro_batch,
-        "optimizer": stage.optimizer.identity(),
-        "schedule": stage.schedule.identity(),
-        # Names are for people, and a technique may refer to objectives by them: their places count.
-        "techniques": [
-            {k: v for k, v in technique.identity().items() if k != "on"}
-            | {"on": [place for place, objective in enumerate(stage.objectives) if technique.applies(objective)]}
-            for technique in stage.techniques
-        ],
-        "clip": stage.clip,
-    }
+
+def _titled(node: Node) -> Node:
+    """A node of plain fine-tuning, under a name of its own."""
+    return replace(node, name=f"plain: {node.name}")
+
+
+def _beside(nodes: Sequence[Node], more: Sequence[Node]) -> list[Node]:
+    """What `more` needs beside `nodes`, in order."""
+    known = {node.key for node in nodes}
+    return [node if node in more else _titled(node) for node in with_inputs(more) if node.key not in known]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hft_core.components import Component, Task
+from hft_core.components import Component, Reader, Task
+from hft_core.data.folds import Fold
 from hft_core.data.prepare import shares_of
 from hft_core.pipeline.nodes import Node, make_node
+from hft_core.pipeline.steps.augment import augment_step
 from hft_core.pipeline.steps.common import TaskPlace
 from hft_core.pipeline.steps.prepare import (
-    augment_step,
     checks_step,
     encode_step,
     prepare_held_out_step,
@@ -26,18 +28,22 @@ from hft_core.registry import Registry
 
 
 class DataNodes:
-    """The data nodes of a recipe; `place` and `split_nodes` are how others refer to a task's rows."""
+    """The data nodes of a recipe; `place` and `split_nodes` are how others refer to a task's rows.
 
-    def __init__(self, recipe: Recipe, registry: Registry, start: Path | None):
+    A task in `folds` has the held-out fold as its validation, and no test.
+    """
+
+    def __init__(self, recipe: Recipe, registry: Registry, start: Path | None, folds: Mapping[str, Fold] | None = None):
         self.recipe = recipe
         self.start = start
+        self.folds = folds or {}
         self.model_settings = {"model": recipe.model.identity()}
         self._node = partial(make_node, registry)
         self.splits = {name: self._splits(name, task) for name, task in recipe.all_tasks.items()}
-        self.augments = {name: self._augment(name) for name in recipe.all_tasks if recipe.prepare.augment}
         self.texts = {name: self._text(name) for name in text_sources(recipe)}
-        self.checks = {name: self._checks(name) for name in recipe.all_tasks}
+        self.checks = {name: self._checks(name) for name in recipe.all_tasks if name not in self.folds}
         self.preprocessor = self._preprocessor()
+        self.augments = {name: self._augment(name) for name in recipe.all_tasks if recipe.prepare.augment}
         self.encodes = [
             [self._encode(index, position) for position in range(len(stage.objectives))]
             for index, stage in enumerate(recipe.stages)
@@ -47,20 +53,44 @@ class DataNodes:
         """The nodes of a task's splits; a split without a source of its own lies in the node of train."""
         readers = readers_of(self.recipe, name)
         shares = shares_of(split_of(self.recipe, name), list(readers))
+        if fold := self.folds.get(name):
+            return self._fold(name, task, readers, shares, fold)
         clean = self.recipe.prepare.clean
         settings = {"task": task.identity(), "clean": [cleaner.identity() for cleaner in clean]}
         nodes: dict[str, Node] = {}
         for split, reader in readers.items():
             own = settings | {"split": split, "source": reader.identity()}
             if split == "train":
-                own |= {"shares": shares}
-                work: Any = partial(prepare_train_step, task, reader, shares, clean)
+                drops = self.recipe.prepare.leakage == "drop-from-train"
+                kept_out = {other: source for other, source in readers.items() if other != "train" and drops}
+                own |= {"shares": shares, "kept_out": {name: source.identity() for name, source in kept_out.items()}}
+                work: Any = partial(prepare_train_step, task, reader, shares, clean, kept_out, None, None)
             else:
                 work = partial(prepare_held_out_step, task, reader, split, clean, nodes["train"].name)
             title = f"prepare {title_of(self.recipe, name, split)}"
             before = [nodes["train"]] if nodes else []
-            nodes[split] = self._node(title, "prepare", own, [task, reader, *clean], before, work)
+            read = list(kept_out.values()) if split == "train" else []
+            nodes[split] = self._node(title, "prepare", own, [task, reader, *read, *clean], before, work)
         return {**dict.fromkeys(("train", *shares), nodes["train"]), **nodes}
+
+    def _fold(
+        self, name: str, task: Task, readers: Mapping[str, Reader], shares: dict[str, float], fold: Fold
+    ) -> dict[str, Node]:
+        """The node of a fold: all but it is train, it is validation."""
+        clean, train, validation = self.recipe.prepare.clean, readers["train"], readers.get("validation")
+        drops = self.recipe.prepare.leakage == "drop-from-train"
+        kept_out = {split: reader for split, reader in readers.items() if split == "test" and drops}
+        settings = {
+            "task": task.identity(), "clean": [cleaner.identity() for cleaner in clean], "source": train.identity(),
+            "validation": validation.identity() if validation else None, "shares": shares,
+            "kept_out": {split: reader.identity() for split, reader in kept_out.items()},
+            "fold": [fold.number, fold.count],
+        }  # fmt: skip
+        work = partial(prepare_train_step, task, train, shares, clean, kept_out, fold, validation)
+        read = [train, *([validation] if validation else []), *kept_out.values()]
+        title = f"prepare {title_of(self.recipe, name, 'train')}"
+        node = self._node(title, "prepare", settings, [task, *read, *clean], [], work)
+        return {"train": node, "validation": node}
 
     def place(self, name: str) -> TaskPlace:
         """Say to a step where a task's splits lie among its inputs."""
@@ -76,15 +106,24 @@ class DataNodes:
         """The comparison of a task's splits with each other, and with all unlabelled text."""
         inputs = [*self.split_nodes(name, "validation", "test"), *self.texts.values()]
         texts = {text: node.name for text, node in self.texts.items()}
-        work = partial(checks_step, self.place(name), texts)
-        return self._node(title_of(self.recipe, name, "checks"), "checks", {"texts": list(texts)}, [], inputs, work)
+        fails = self.recipe.prepare.leakage == "fail"
+        work = partial(checks_step, self.place(name), texts, fails)
+        settings = {"texts": list(texts), "fails": fails}
+        return self._node(title_of(self.recipe, name, "checks"), "checks", settings, [], inputs, work)
 
     def _augment(self, name: str) -> Node:
-        augmenters = self.recipe.prepare.augment
+        task, model, augmenters = self.recipe.all_tasks[name], self.recipe.model, self.recipe.prepare.augment
         settings = {"augment": [augmenter.identity() for augmenter in augmenters], "seed": self.recipe.seed}
-        work = partial(augment_step, self.place(name), augmenters, self.recipe.seed)
+        reads_model = any(augmenter.reads_model for augmenter in augmenters)
+        if reads_model:
+            settings |= self.model_settings
+        work = partial(
+            augment_step, self.place(name), task, augmenters, self.recipe.seed, self.recipe.prepare.workers,
+            model if reads_model else None, self.start,
+        )  # fmt: skip
         title = title_of(self.recipe, name, "augment")
-        return self._node(title, "augment", settings, augmenters, self.split_nodes(name), work)
+        inputs = [*self.split_nodes(name), *([self.preprocessor] if reads_model else [])]
+        return self._node(title, "augment", settings, [*augmenters, *([model] if reads_model else [])], inputs, work)
 
     def _text(self, name: str) -> Node:
         reader, clean = self.recipe.data.sources[name], self.recipe.prepare.clean
@@ -111,7 +150,9 @@ class DataNodes:
         augment = self.augments.get(objective.task) if objective.task else None
         if augment:
             inputs[augment.name] = augment
-        settings = {key: value for key, value in objective.identity().items() if key not in ("weight", "data", "task")}
+        of_the_stage = {"weight", "batch_size", "data", "task", *objective.after_encoding}
+        settings = {key: value for key, value in objective.identity().items() if key not in of_the_stage}
+        settings["trains_task"] = objective.task is not None  # a task's rows may also be read as plain text
         settings["sources"] = [source.name if source.task else "text" for source in sources]
         tasks = {source.task: self.recipe.all_tasks[source.task] for source in sources if source.task}
         components: list[Component] = [objective, *tasks.values(), self.recipe.model]

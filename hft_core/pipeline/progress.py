@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 _EVERY = 10.0  # seconds between plain lines of one stage
@@ -21,6 +22,9 @@ class Progress:
     def advance(self, step: int, steps: int, figures: dict[str, float]) -> None:
         """A training step is done."""
 
+    def tell(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Something happened within a stage: `resumed`, `train`, `validation` or `checkpoint`, with its figures."""
+
     def reused(self) -> None:
         """The node's output was in the store."""
 
@@ -29,6 +33,43 @@ class Progress:
 
     def close(self) -> None:
         """Nothing more follows."""
+
+
+class Several(Progress):
+    """Passes everything on to several."""
+
+    def __init__(self, *all_: Progress):
+        self.all = all_
+
+    def node(self, number: int, total: int, name: str) -> None:
+        """A node begins."""
+        for one in self.all:
+            one.node(number, total, name)
+
+    def say(self, text: str) -> None:
+        """Something worth knowing."""
+        for one in self.all:
+            one.say(text)
+
+    def advance(self, step: int, steps: int, figures: dict[str, float]) -> None:
+        """A training step is done."""
+        for one in self.all:
+            one.advance(step, steps, figures)
+
+    def tell(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Something happened within a stage."""
+        for one in self.all:
+            one.tell(event, fields)
+
+    def reused(self) -> None:
+        """The node's output was in the store."""
+        for one in self.all:
+            one.reused()
+
+    def done(self) -> None:
+        """The node was made."""
+        for one in self.all:
+            one.done()
 
 
 class Lines(Progress):
@@ -64,8 +105,9 @@ class Lines(Progress):
         if now - self.told < _EVERY or step == steps:
             return
         self.told = now
-        left = (now - self.first[1]) / (step - self.first[0]) * (steps - step)
-        self.line(f"{self.title}: step {step}/{steps}, {_shown(figures)}, about {_duration(left)} left")
+        rate = (step - self.first[0]) / (now - self.first[1])
+        left = _duration((steps - step) / rate)
+        self.line(f"{self.title}: step {step}/{steps}, {_shown(figures)}, {_rate(rate)}, about {left} left")
 
     def reused(self) -> None:
         """Say so."""
@@ -77,25 +119,44 @@ class Lines(Progress):
 
 
 class Bars(Lines):
-    """The same lines, and a bar for the stage that is being trained."""
+    """The same lines, and a bar for the stage that is being trained, with its figures below."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
 
         super().__init__()
         self.console = Console(stderr=True, highlight=False)
-        self.bar: Any = RichProgress(
-            TextColumn("        {task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-        )
+        self.figures = ""
+        self.bar: Any = None
         self.task: Any = None
+
+    def _begin(self, step: int, steps: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+        from rich.table import Column
+        from rich.text import Text
+
+        bars = self
+
+        class Display(RichProgress):
+            def get_renderables(self) -> Iterable[Any]:
+                yield from super().get_renderables()
+                yield Text(f"    {bars.figures}", no_wrap=True, overflow="ellipsis")
+
+        # What does not fit is cut: a line that wraps would scroll the screen away.
+        self.bar = Display(
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"), markup=False),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+            console=self.console,
+            get_time=time.monotonic,
+            transient=True,
+            expand=True,
+        )
+        self.task = self.bar.add_task(self.title, total=steps, completed=step, rate="")
+        self.bar.start()
 
     def line(self, text: str) -> None:
         """Print above the bar."""
@@ -106,10 +167,11 @@ class Bars(Lines):
 
     def advance(self, step: int, steps: int, figures: dict[str, float]) -> None:
         """Move the bar."""
-        if self.task is None:
-            self.bar.start()
-            self.task = self.bar.add_task(self.title, total=steps, figures="")
-        self.bar.update(self.task, completed=step, total=steps, figures=_shown(figures))
+        self.figures = _shown(figures)
+        if self.bar is None:
+            self._begin(step, steps)
+        speed = self.bar.tasks[0].speed
+        self.bar.update(self.task, completed=step, rate=_rate(speed) if speed else "")
 
     def done(self) -> None:
         """Take the bar away."""
@@ -121,10 +183,9 @@ class Bars(Lines):
         self._remove()
 
     def _remove(self) -> None:
-        if self.task is not None:
-            self.bar.remove_task(self.task)
+        if self.bar is not None:
             self.bar.stop()
-            self.task = None
+            self.bar = None
 
 
 def for_terminal() -> Progress:
@@ -136,6 +197,11 @@ def _shown(figures: dict[str, float]) -> str:
     return ", ".join(
         f"{name} {value:.3g}" if name == "lr" else f"{name} {value:.3f}" for name, value in figures.items()
     )
+
+
+def _rate(per_second: float) -> str:
+    """Steps per second, or seconds per step where a step takes longer than one."""
+    return f"{per_second:.1f} steps/s" if per_second >= 1 else f"{1 / per_second:.1f} s/step"
 
 
 def _duration(seconds: float) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,18 @@ from typing import Any
 from hft_core.errors import DISK_ERRNOS, DamagedError, DiskError, HftError, PluginError, RecipeError, frames_of
 from hft_core.pipeline.execute import execute
 from hft_core.pipeline.folder import require_writable, write_run
-from hft_core.pipeline.plan import build_plan
-from hft_core.pipeline.progress import Progress
+from hft_core.pipeline.gates import Settled, as_written, has_gates
+from hft_core.pipeline.gates_run import Carrier, carry_out_gates
+from hft_core.pipeline.journal import Journal
+from hft_core.pipeline.plan import Plan, build_plan
+from hft_core.pipeline.progress import Progress, Several
+from hft_core.pipeline.ranks import Ranks, joined
 from hft_core.pipeline.steps.common import read_json
+from hft_core.pipeline.trackers import Trackers
+from hft_core.recipe.check import check_processes
 from hft_core.recipe.load import LoadedRecipe, load_recipe
-from hft_core.registry import Registry, load_registry
+from hft_core.recipe.plugins import registry_for
+from hft_core.registry import Registry
 from hft_core.store.gc import in_use
 from hft_core.store.store import Store
 from hft_core.training.stopping import watch
@@ -101,12 +109,16 @@ def run(
         wait: wait where another process computes the same, instead of raising LockedError.
 
     Raises the errors of `hft_core`, each saying what to do. What is finished stays in the store, so the
-    same call continues after any of them.
+    same call continues after any of them. Under torchrun every process calls it, and trains; one of them does the rest.
+    What it raises in one, it raises in all, as an HftError with the same `exit_code`.
     """
-    registry = load_registry(plugins)
-    loaded = load_recipe(recipe, registry, overrides)
-    result = carry_out(loaded, registry, Path(out) if out else None, progress or Progress(), wait)
-    result.require_whole()
+    with joined() as ranks:
+        overrides = list(overrides)
+        registry = registry_for(recipe, plugins, overrides=overrides)
+        loaded = load_recipe(recipe, registry, overrides)
+        result = carry_out(loaded, registry, Path(out) if out else None, progress or Progress(), wait)
+        if ranks.first:
+            result.require_whole()
     return result
 
 
@@ -127,18 +139,63 @@ def carry_out(
 
     Whether all exports were written is for the caller to ask, with `Run.require_whole`.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise RecipeError(
-            "this version of hft carries out a recipe in one process; start it without torchrun or accelerate launch"
-        )
     target = out or loaded.folder / "runs" / loaded.recipe.name
-    require_writable(target)
+    with joined() as ranks:
+        _carried_out(loaded, registry, target, progress, wait, store or store_of(loaded.folder), ranks)
+    return Run(target)
+
+
+def _carried_out(
+    loaded: LoadedRecipe, registry: Registry, target: Path, progress: Progress, wait: bool, store: Store, ranks: Ranks
+) -> None:
+    check_processes(loaded, ranks.count)
+    if ranks.first:
+        require_writable(target)
+    else:
+        progress = Progress()
     try:
-        plan = build_plan(loaded, registry)
-        store = store or store_of(loaded.folder)
-        with watch(progress.say) as stop, in_use(store, [node.key for node in plan.nodes]):
-            folders = execute(plan.nodes, store, progress, stop, wait)
-            write_run(loaded, registry, plan, store, folders, target, progress.say)
+        with typed_errors(registry, target):
+            ranks.begin(store.root)
+            plan = _planned(as_written(loaded, registry), registry, ranks)
+        if not ranks.first:
+            with typed_errors(registry, target), watch(progress.say) as ranks.stop:
+                execute(plan.nodes, store, progress, ranks.stop, wait, ranks)
+            return
+        names = [tracker.type for tracker in loaded.recipe.trackers]
+        with (
+            in_use(store, [node.key for node in plan.nodes]),
+            Journal(loaded.recipe.name, plan, store, target, progress.say, names) as journal,
+            typed_errors(registry, target),
+        ):
+            told = Several(progress, journal)
+            with watch(told.say) as ranks.stop, Carrier(store, told, ranks.stop, wait, journal) as carrier:
+                settled = Settled(loaded)
+                if has_gates(loaded):
+                    settled = carry_out_gates(loaded, registry, plan, carrier)
+                    begun = {node.key for node in plan.nodes}
+                    plan = journal.plan = build_plan(settled.loaded, registry)
+                    carrier.keep([node.key for node in plan.nodes if node.key not in begun])
+                with Trackers(loaded, journal, target, told.say) as trackers:
+                    folders = execute(plan.nodes, store, Several(told, trackers), ranks.stop, wait, ranks)
+                write_run(loaded, settled, registry, plan, store, folders, target, told.say, journal)
+    finally:
+        progress.close()
+
+
+def _planned(loaded: LoadedRecipe, registry: Registry, ranks: Ranks) -> Plan:
+    """The plan; the first process makes its own before the others, which then find a hub's model on the disk."""
+    if not ranks.first:
+        ranks.hear("planned")
+    plan = build_plan(loaded, registry)
+    ranks.tell("planned", True)
+    return plan
+
+
+@contextmanager
+def typed_errors(registry: Registry, target: Path) -> Iterator[None]:
+    """Turn what goes wrong into the errors of `hft_core`; what remains is a defect."""
+    try:
+        yield
     except HftError:
         raise
     except Exception as error:
@@ -151,9 +208,6 @@ def carry_out(
         if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
             raise DiskError(f"{target} cannot be written: {error.strerror}; choose another place with --out") from error
         raise
-    finally:
-        progress.close()
-    return Run(target)
 
 
 def _culprit(error: Exception, registry: Registry) -> str | None:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hft_core.components import Objective
-from hft_core.errors import DataError, RecipeError
-from hft_core.recipe.metrics import deciding_metrics, task_metrics
-from hft_core.recipe.model import SPLITS, Recipe, Split, Stage
-from hft_core.recipe.sources import readers_of, resolve, source_names, trained_tasks
+from hft_core.components import Model, Objective
+from hft_core.errors import DataError, PluginError, RecipeError
+from hft_core.recipe.check_data import augmenters, same_rows, sources, unclear
+from hft_core.recipe.check_exports import exports
+from hft_core.recipe.check_stages import Problem, heads, micro_batches, nearest, shared, techniques
+from hft_core.recipe.metrics import deciding_metrics, measures, task_metrics
+from hft_core.recipe.model import SPLITS, Recipe, Stage
+from hft_core.recipe.parts import Load, check_gates, gated
+from hft_core.recipe.sources import (
+    brought_tasks,
+    earlier_tasks,
+    readers_of,
+    trained_tasks,
+)
+from hft_core.recipe.trackers import lacking
 from hft_core.recipe.walk import entries, input_paths
 from hft_core.recipe.yaml import Location, place_of
 
@@ -24,33 +34,56 @@ def check(loaded: LoadedRecipe) -> None:
     """Raise RecipeError naming every inconsistency, or DataError for input files that do not exist."""
     recipe = loaded.recipe
     problems = [
-        *_gates(recipe, ()),
         *_tasks(recipe),
-        *_sources(recipe),
+        *sources(recipe),
+        *augmenters(recipe),
         *_names(recipe),
         *_metrics(recipe),
-        *_techniques(recipe),
-        *_micro_batches(recipe),
+        *techniques(recipe),
+        *micro_batches(recipe),
+        *heads(recipe),
+        *exports(recipe),
+        *_trackers(recipe),
     ]
-    if problems:
-        raise RecipeError("\n".join(f"{_where(loaded, location)}: {text}" for location, text in problems))
+    _raise(loaded, problems)
+    _locate_inner_models(loaded)
     missing = [(location, path) for location, path in input_paths(recipe, ()) if not path.exists()]
     if missing:
         raise DataError(
             "\n".join(f"{_where(loaded, location)}: there is no file {path}{_near(path)}" for location, path in missing)
         )
+    _raise(loaded, list(same_rows(recipe)))
+    if absent := list(lacking(recipe.trackers)):
+        raise PluginError("\n".join(f"{_where(loaded, ('trackers', index))}: {text}" for index, text in absent))
 
 
-Problem = tuple[Location, str]
+def check_parts(loaded: LoadedRecipe, load: Load) -> None:
+    """Raise RecipeError for entries with `when: helps` that the recipe cannot do without; `load` checks what is left."""
+    _raise(loaded, list(check_gates(loaded.recipe, loaded.raw, load)))
+
+
+def check_processes(loaded: LoadedRecipe, count: int) -> None:
+    """Raise RecipeError where the recipe's stages cannot be trained by so many processes together."""
+    if count > 1:
+        _raise(loaded, [*shared(loaded.recipe, count), *_gates_of_several(loaded.recipe)])
+
+
+def _gates_of_several(recipe: Recipe) -> Iterator[Problem]:
+    for place in gated(recipe)[:1]:
+        yield (
+            (*place, "when"),
+            "`when: helps` is settled by one process; run the recipe in one first, copy its run's recipe.yaml, which has what it "
+            "keeps, beside this one, and let several train that",
+        )
+
+
+def _raise(loaded: LoadedRecipe, problems: Sequence[Problem]) -> None:
+    if problems:
+        raise RecipeError("\n".join(f"{_where(loaded, location)}: {text}" for location, text in problems))
 
 
 def _where(loaded: LoadedRecipe, location: Location) -> str:
     return f"{loaded.where}, {place_of(location, loaded.lines)}"
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def _near(path: Path) -> str:
@@ -60,54 +93,44 @@ def _near(path: Path) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _techniques(recipe: Recipe) -> Iterator[Problem]:
-    for index, stage in enumerate(recipe.stages):
-        known = ["task", *(objective.title for objective in stage.objectives)]
-        for position, technique in enumerate(stage.techniques):
-            if technique.changes_modules and position:
-                first = stage.techniques[0].type_name()
-                yield (
-                    ("stages", index, "techniques", position),
-                    f"{technique.type_name()} changes the modules of the net, so it has to stand before {first}; put it first",
-                )
-            for other in stage.techniques[:position]:
-                if other.type_name() in technique.excludes or technique.type_name() in other.excludes:
-                    pair = f"{other.type_name()} and {technique.type_name()}"
-                    yield ("stages", index, "techniques", position), f"{pair} cannot be combined; remove one of them"
-            for name in technique.on or ():
-                if name not in known:
-                    place = ("stages", index, "techniques", position, "on")
-                    yield (
-                        place,
-                        f"the stage has no objective {name!r}{_nearest(name, known)} It has: {', '.join(known)}",
-                    )
-
-
-def _gates(recipe: Recipe, location: Location) -> Iterator[Problem]:
-    for place, value in entries(recipe, location):
-        if place and place[-1] == "when" and value is not None:
-            yield place, "`when: helps` needs the evidence gate, which this version of hft does not have; remove it"
+def _locate_inner_models(loaded: LoadedRecipe) -> None:
+    """Look whether the models that techniques name are there, such as a teacher; those of the hub are not fetched for it."""
+    for location, value in entries(loaded.recipe, ()):
+        if isinstance(value, Model) and "techniques" in location:
+            if not all(isinstance(getattr(value, name), Path) for name in value.located):
+                continue
+            try:
+                value.locate()
+            except PluginError as error:
+                raise PluginError(f"{_where(loaded, location)}: {error}") from error
 
 
 def _tasks(recipe: Recipe) -> Iterator[Problem]:
     tasks = recipe.all_tasks
     for index, stage in enumerate(recipe.stages):
-        trains_task = any(objective.task or objective.needs_task for objective in stage.objectives)
+        of_tasks = [objective for objective in stage.objectives if objective.task or objective.needs_task]
         if stage.stage == "finetune" and not tasks:
             yield ("stages", index), "a finetune stage needs a `task`"
-        elif stage.stage == "finetune" and not trains_task:
+        elif stage.stage == "finetune" and all(objective.own_head for objective in of_tasks):
             yield (
                 ("stages", index),
                 "a finetune stage needs an objective that trains the task, such as {type: task, data: train}",
             )
-        elif stage.stage == "pretrain" and trains_task:
+        elif stage.stage == "pretrain" and of_tasks:
             yield ("stages", index), "a pretrain stage has language-modelling objectives only; make it a finetune stage"
         if all(objective.silent() for objective in stage.objectives):
             yield ("stages", index, "objectives"), "every objective has the weight 0, so there is nothing to learn"
         for position, objective in enumerate(stage.objectives):
             yield from _task_of(objective, recipe, ("stages", index, "objectives", position))
-    trained = trained_tasks(recipe, range(len(recipe.stages)))
-    unclear = [objective for stage in recipe.stages for objective in stage.objectives if _unclear(objective, recipe)]
+            alone = objective.own_head and objective.task in tasks and not all(other.own_head for other in of_tasks)
+            if alone and objective.task not in trained_tasks(recipe, [index]):
+                yield (
+                    ("stages", index, "objectives", position),
+                    f"{objective.type_name()} is a loss beside that of the task {objective.task!r}, which this stage does not "
+                    f"train; add {{type: task, task: {objective.task}, data: train}}",
+                )
+    served = {*trained_tasks(recipe, range(len(recipe.stages))), *brought_tasks(recipe)}
+    undecided = [objective for stage in recipe.stages for objective in stage.objectives if unclear(objective, recipe)]
     for name in tasks:
         place: Location = ("data",) if len(tasks) == 1 else ("data", name)
         if "train" not in readers_of(recipe, name):
@@ -119,26 +142,28 @@ def _tasks(recipe: Recipe) -> Iterator[Problem]:
                     place,
                     f"the task {name!r} needs its data under its name, `{name}: {{train: …}}`; there are {found}",
                 )
-        elif name not in trained and not unclear and any(stage.stage == "finetune" for stage in recipe.stages):
-            yield ("stages",), f"no stage trains the task {name!r}; add {{type: task, task: {name}, data: train}}"
+        elif name not in served and not undecided and any(stage.stage == "finetune" for stage in recipe.stages):
+            known = ", ".join(earlier_tasks(recipe))
+            where = (
+                f"the run that the model starts from has {known}" if known else "the model starts from no earlier run"
+            )
+            yield (
+                ("stages",),
+                f"no stage trains the task {name!r}, and {where}; add {{type: task, task: {name}, data: train}}",
+            )
     for name in recipe.data.tasks:
         if name not in tasks:
             known = ", ".join(tasks) or "none"
-            yield ("data", name), f"there is no task {name!r}{_nearest(name, list(tasks))} Tasks: {known}"
+            yield ("data", name), f"there is no task {name!r}{nearest(name, list(tasks))} Tasks: {known}"
     if recipe.export and not any(stage.stage == "finetune" for stage in recipe.stages):
         yield ("export",), "an export needs a finetune stage, whose task the exported model answers"
-
-
-def _unclear(objective: Objective, recipe: Recipe) -> bool:
-    """Whether it should train a task, but does not say which: one complaint about that is enough."""
-    return objective.task not in recipe.all_tasks if objective.task else objective.needs_task
 
 
 def _task_of(objective: Objective, recipe: Recipe, place: Location) -> Iterator[Problem]:
     tasks = recipe.all_tasks
     known = ", ".join(tasks)
     if objective.task is not None and objective.task not in tasks:
-        hint = f"{_nearest(objective.task, list(tasks))} Tasks: {known}" if tasks else "; the recipe has no task"
+        hint = f"{nearest(objective.task, list(tasks))} Tasks: {known}" if tasks else "; the recipe has no task"
         yield (*place, "task"), f"there is no task {objective.task!r}{hint}"
     elif objective.task is None and objective.needs_task:
         which = f"say which one with `task:`, out of {known}" if tasks else "the recipe has no `task`"
@@ -160,65 +185,10 @@ def _task_of(objective: Objective, recipe: Recipe, place: Location) -> Iterator[
             )
 
 
-def _sources(recipe: Recipe) -> Iterator[Problem]:
-    tasks = recipe.all_tasks
-    known = [*recipe.data.sources, *(f"{task}.{split}" for task in recipe.data.tasks for split in SPLITS[:1])]
-    read: set[str] = set()
-    for index, stage in enumerate(recipe.stages):
-        for position, objective in enumerate(stage.objectives):
-            place = ("stages", index, "objectives", position, "data")
-            names = source_names(objective)
-            for name in names if not _unclear(objective, recipe) else ():
-                source = resolve(recipe, objective, name)
-                if source is None:
-                    read.add(name)  # as far as it goes: a source whose name is misspelt finds its reader
-                    yield place, f"there is no data source {name!r}{_nearest(name, known)} Sources: {', '.join(known)}"
-                elif source.task is not None and source.name != "train":
-                    yield place, f"training on {name!r} would make its figures worthless; it is for evaluation only"
-                elif source.task is None:
-                    read.add(source.name)
-            if not names:
-                yield place, "an objective needs at least one data source"
-            elif objective.task in tasks and names not in (["train"], [f"{objective.task}.train"]):
-                yield place, "an objective of the task reads `train`, the only source whose rows have its labels"
-    read |= set(SPLITS) if len(tasks) == 1 and not recipe.data.tasks else set()
-    for name in recipe.data.sources:
-        if name not in read:
-            hint = _nearest(name, [other for other in read if other not in recipe.data.sources])
-            yield (
-                ("data", name),
-                f"nothing reads the source {name!r}{hint} Read are {', '.join(sorted(read)) or 'none'}",
-            )
-    splits: list[tuple[Location, Split | None, Collection[str]]] = [(("data",), recipe.data.split, recipe.data.sources)]
-    splits += [(("data", name), group.split, group.model_fields_set) for name, group in recipe.data.tasks.items()]
-    for where, split, given in splits:
-        asked = (split.model_fields_set or {"validation"}) if split else set()
-        for name in sorted(asked & set(given)):
-            yield (*where, "split"), f"there is a `{name}` source already; remove one of the two"
-    if recipe.data.split is not None and (not tasks or recipe.data.tasks):
-        yield ("data", "split"), "only a task's rows are split; remove it, or put it into the task's own data"
-
-
-def _micro_batches(recipe: Recipe) -> Iterator[Problem]:
-    """A loss that couples rows is no sum of micro-batches, unless it goes through vectors."""
-    for index, stage in enumerate(recipe.stages):
-        if stage.micro_batch is None or stage.micro_batch >= stage.batch_size:
-            continue
-        for objective in stage.objectives:
-            if not objective.splits_over_micro_batches():
-                yield (
-                    ("stages", index, "micro_batch"),
-                    f"the objective {objective.type_name()!r} couples the rows of a batch and has no `vectors`, so a "
-                    f"batch of {stage.batch_size} cannot be computed in pieces of {stage.micro_batch}; remove "
-                    "`micro_batch`, or lower `batch_size`",
-                )
-            for technique in stage.techniques if objective.couples else ():
-                if technique.changes_loss() and technique.applies(objective):
-                    yield (
-                        ("stages", index, "micro_batch"),
-                        f"the technique {technique.type_name()!r} changes the loss of {objective.type_name()!r}, which "
-                        "couples rows: the two cannot be computed in pieces; remove `micro_batch` or the technique",
-                    )
+def _trackers(recipe: Recipe) -> Iterator[Problem]:
+    for index, tracker in enumerate(recipe.trackers):
+        if tracker.type in [other.type for other in recipe.trackers[:index]]:
+            yield ("trackers", index), f"the tracker {tracker.type} is there already; remove one of the two"
 
 
 def stage_name(stage: Stage, index: int) -> str:
@@ -234,7 +204,7 @@ def _names(recipe: Recipe) -> Iterator[Problem]:
     for index, stage in enumerate(recipe.stages):
         names = [objective.title for objective in stage.objectives]
         yield from _twice(("stages", index, "objectives"), names, ())
-        heads = [objective.title for objective in stage.objectives if not objective.task]
+        heads = [objective.title for objective in stage.objectives if not objective.trained_task]
         yield from _twice(("stages", index, "objectives"), list(dict.fromkeys(heads)), list(recipe.all_tasks))
     exports = [exporter.title for exporter in recipe.export]
     yield from _twice(("export",), exports, ("bundle", "model"))
@@ -255,10 +225,10 @@ def _twice(place: Location, names: Sequence[str], taken: Sequence[str]) -> Itera
 
 
 def _metrics(recipe: Recipe) -> Iterator[Problem]:
-    available: list[frozenset[str]] = [task.gives for task in recipe.all_tasks.values()]
-    available += [objective.gives for stage in recipe.stages for objective in stage.objectives if objective.gives]
+    on_text = [objective.gives for stage in recipe.stages for objective in stage.objectives if objective.gives]
     for index, metric in enumerate(recipe.evaluate.metrics):
-        if not any(metric.needs <= given for given in available):
+        of_tasks = any(measures(metric, task) for task in recipe.all_tasks.values())
+        if not of_tasks and not any(metric.needs <= given for given in on_text):
             yield (
                 ("evaluate", "metrics", index),
                 f"nothing in this recipe gives what {metric.type_name()!r} needs ({', '.join(sorted(metric.needs))})",
@@ -281,4 +251,4 @@ def _metrics(recipe: Recipe) -> Iterator[Problem]:
         whose = (
             "the task's metrics" if recipe.evaluate.metrics else "the task's usual metrics, and `metrics` names none"
         )
-        yield ("evaluate", "best"), f"{best!r} is not among {whose}{_nearest(best, names)} There are {', '.join(names)}"
+        yield ("evaluate", "best"), f"{best!r} is not among {whose}{nearest(best, names)} There are {', '.join(names)}"

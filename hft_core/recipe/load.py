@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from hft_core.components import Objective, Settings
 from hft_core.errors import RecipeError
-from hft_core.recipe.check import check
+from hft_core.recipe.check import check, check_parts
 from hft_core.recipe.messages import messages
 from hft_core.recipe.model import Recipe, TaskObjective
 from hft_core.recipe.narrow import narrow
 from hft_core.recipe.overrides import apply_overrides
+from hft_core.recipe.plugins import require_plugins_of_earlier_run
 from hft_core.recipe.sources import source_names
 from hft_core.recipe.yaml import SET, Location, read_yaml
 from hft_core.registry import Registry
@@ -56,7 +57,25 @@ def load_recipe(
     for place in apply_overrides(raw, overrides):
         lines = {written: line for written, line in lines.items() if written[: len(place)] != place}
         lines[place] = SET
-    model = narrow(registry)
+    loaded = _checked(raw, narrow(registry), registry, folder, where, lines)
+    require_plugins_of_earlier_run(loaded, registry)
+    return loaded
+
+
+def load_variant(loaded: LoadedRecipe, registry: Registry, raw: dict[str, Any]) -> LoadedRecipe:
+    """Load a changed copy of a loaded recipe's plain values, with the same folder. Raises RecipeError as `load_recipe`."""
+    return _checked(raw, type(loaded.recipe), registry, loaded.folder, loaded.where, {})
+
+
+def _checked(
+    raw: dict[str, Any],
+    model: type[Recipe],
+    registry: Registry,
+    folder: Path,
+    where: str,
+    lines: dict[Location, int],
+) -> LoadedRecipe:
+    """Validate plain values, and check what only the whole can tell."""
     try:
         recipe = model.model_validate(raw, context={"folder": folder})
     except ValidationError as error:
@@ -66,6 +85,7 @@ def load_recipe(
     _require_usual_metrics(recipe, registry, where)
     loaded = LoadedRecipe(recipe, raw, folder, where, lines)
     check(loaded)
+    check_parts(loaded, lambda other: _checked(other, model, registry, folder, where, {}).recipe)
     return loaded
 
 
@@ -119,7 +139,7 @@ def _settled(objective: Objective, recipe: Recipe, only: str | None, registry: R
     if name not in recipe.all_tasks:
         return objective
     # Two tasks' objectives may be of one type; they are told apart by their tasks.
-    title = objective.name or (None if only else name)
+    title = objective.name or (None if only or objective.own_head else name)
     if not isinstance(objective, TaskObjective):
         return objective.model_copy(update={"task": name, "name": title})
     wanted = recipe.all_tasks[name].objective

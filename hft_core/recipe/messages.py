@@ -10,11 +10,13 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from hft_core.recipe.model import DIRECT, Data
+from hft_core.recipe.model import DIRECT, Data, TaskObjective
 from hft_core.recipe.narrow import _OneOf
+from hft_core.recipe.trackers import OneTracker
 from hft_core.recipe.yaml import Location, place_of
 from hft_core.registry import Registry
 
+_UNIONS = (_OneOf, OneTracker)
 _SETTINGS = "settings like {key: value}"
 _FORMS = {
     "string_type": "a text",
@@ -30,8 +32,16 @@ _FORMS = {
     "int_from_float": "a whole number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
+    "finite_number": "a finite number",
 }
 """What a value of the wrong form should have been, by pydantic's error type."""
+_LIMITS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+"""Where a limit stands in the context of pydantic's error, and what it says."""
 
 
 def messages(
@@ -46,7 +56,7 @@ def messages(
     result = []
     for item, location, models in items:
         if item["type"] in _FORMS:
-            sentence = f"expected {' or '.join(forms[location])}, found {_shown(item['input'])}"
+            sentence = f"expected {' or '.join(forms[location])}, found {_shown(item['input'])}{_as_type(item, models)}"
         else:
             sentence = _sentence(item, location, models, registry)
         result.append(f"{place_of(location, lines) or 'recipe'}: {sentence}")
@@ -93,7 +103,7 @@ def _walk(loc: tuple[Any, ...], raw: Any, model: type[BaseModel]) -> tuple[Locat
 def _is_branch(annotation: Any, step: Any, value: Any) -> bool:
     """Whether a step of a location names the type of the component that `value` describes."""
     tags = isinstance(value, dict) and value.get("type") == step
-    return tags and any(isinstance(part, _OneOf) and step in part.choices for part in _parts(annotation))
+    return tags and any(isinstance(part, _UNIONS) and step in part.choices for part in _parts(annotation))
 
 
 def _step(annotation: Any, step: Any) -> Any:
@@ -101,7 +111,7 @@ def _step(annotation: Any, step: Any) -> Any:
     parts = list(_parts(annotation))
     models = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
     for part in parts:
-        if isinstance(part, _OneOf) and step in part.choices:
+        if isinstance(part, _UNIONS) and step in part.choices:
             return part.choices[step]
     for model in models:
         if model.__name__ == step:
@@ -139,12 +149,23 @@ def _nearest(given: Any, known: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else "."
 
 
+def _as_type(item: Any, models: list[Any]) -> str:
+    """How a component is written of which only the type is given."""
+    named = isinstance(item["input"], str) and _FORMS[item["type"]] == _SETTINGS
+    known = [part.choices for part in _parts(models[-1]) if isinstance(part, _OneOf)]
+    return f"; write {{type: {item['input']}}}" if named and any(item["input"] in choices for choices in known) else ""
+
+
 def _sentence(item: Any, location: Location, models: list[Any], registry: Registry) -> str:
     kind = item["type"]
     given = _shown(item["input"])
     if kind == "extra_forbidden":
         known = _fields(models)
-        return f"unknown key {location[-1]!r}{_nearest(location[-1], known)} Known here: {', '.join(known)}."
+        plain = any(part is TaskObjective for model in models for part in _parts(model))
+        rule = (
+            " `task` is the task's objective as it is; to change its settings, write that one's type." if plain else ""
+        )
+        return f"unknown key {location[-1]!r}{_nearest(location[-1], known)} Known here: {', '.join(known)}.{rule}"
     if kind == "missing":
         return f"{location[-1]!r} is missing"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -162,8 +183,17 @@ def _sentence(item: Any, location: Location, models: list[Any], registry: Regist
         choices = re.findall(r"'([^']*)'", expected)
         return f"expected {expected}, found {given}{_nearest(item['input'], choices)}"
     if kind == "string_pattern_mismatch":
+        pattern = item["ctx"]["pattern"]
+        if pattern == re.escape(literal := pattern.replace("\\", "")):
+            return f"{given} lacks {literal}"
         rule = "; a name has letters, digits, '-' and '_'" if location[-1] == "name" else ""
-        return f"{given} does not match {item['ctx']['pattern']}{rule}"
+        return f"{given} does not match {pattern}{rule}"
+    if kind in _LIMITS:
+        key, words = _LIMITS[kind]
+        return f"expected {words} {item['ctx'][key]:g}, found {given}"
+    if kind == "too_short":
+        least = item["ctx"]["min_length"]
+        return f"expected at least {least} {'entry' if least == 1 else 'entries'}, found {given}"
     if kind == "value_error":
         return str(item["ctx"]["error"])
     return f"{item['msg']} (found {given})"

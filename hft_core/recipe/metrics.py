@@ -37,7 +37,12 @@ def resolve_metrics(recipe: Recipe, registry: Registry) -> list[Metric]:
 
 def task_metrics(task: Task, metrics: Sequence[Metric]) -> list[Metric]:
     """Those that apply to a task's predictions."""
-    return [metric for metric in metrics if metric.needs <= task.gives]
+    return [metric for metric in metrics if measures(metric, task)]
+
+
+def measures(metric: Metric, task: Task) -> bool:
+    """Whether a metric applies to a task's predictions."""
+    return metric.needs <= task.gives and metric.target_form in (None, task.target_form)
 
 
 def text_metrics(stage: Stage, metrics: Sequence[Metric]) -> list[Metric]:

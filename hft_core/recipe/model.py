@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
@@ -24,6 +25,7 @@ from hft_core.components import (
     Task,
     Technique,
 )
+from hft_core.recipe.trackers import OneTracker, Tracker
 
 SPLITS = ("train", "validation", "test")
 """Names of the sources that belong to a task; all others are unlabelled text."""
@@ -103,10 +105,16 @@ def _is_task_data(value: Any) -> bool:
 class Prepare(Settings):
     """What happens to the data before anything is trained."""
 
+    leakage: Literal["report", "drop-from-train", "fail"] = "report"
+    """What happens where texts of train stand in validation or test too, or nearly so: say it in the report; drop them from
+    train, before any cleaner; or stop before anything is trained."""
     clean: list[Cleaner] = Field(default_factory=list)
     """Cleaners in order: text repairs apply to every split and at predict time, row filters to the training split."""
     augment: list[Augmenter] = Field(default_factory=list)
     """Augmenters of the training split; each makes its own copies."""
+    workers: int = Field(default=0, ge=0, le=64)
+    """Processes that make variants where no augmenter has a model (0 or 1: none beside the run's own); the result is the
+    same, whatever their number."""
 
 
 class TaskObjective(Objective):
@@ -123,6 +131,15 @@ class TaskObjective(Objective):
     def loss(self, net: Any, batch: Mapping[str, Any]) -> Loss:
         """Never reached: loading a recipe puts the task's objective in place of this one."""
         raise AssertionError
+
+
+class Plateau(Settings):
+    """Lowers the learning rate when the figure that decides stands still, on top of the schedule."""
+
+    patience: int = Field(default=1, ge=1)
+    """Validations (one per epoch) without a better figure before the rate falls."""
+    factor: float = Field(default=0.5, gt=0, lt=1)
+    """What the rate is multiplied by, each time."""
 
 
 class Stage(Settings):
@@ -150,6 +167,10 @@ class Stage(Settings):
     """Changes of parameters, loss or weights; the first one is innermost."""
     clip: float | None = Field(default=1.0, gt=0)
     """Largest norm of the gradient; null switches clipping off."""
+    early_stopping: int | None = Field(default=None, ge=1)
+    """Validations (one per epoch) without a better figure after which the stage ends; default: it goes to its end."""
+    plateau: Plateau | None = None
+    """Lower the rate while the figure that decides stands still; most useful with the schedule `constant`."""
     checkpoint_minutes: float = Field(default=5, ge=0)
     """Minutes between checkpoints that a killed run continues from; 0 writes one after every step."""
     workers: int = Field(default=0, ge=0, le=64)
@@ -186,6 +207,9 @@ class Evaluate(Settings):
     `TASK.METRIC`, such as `nli.accuracy`."""
     seeds: int = Field(default=1, ge=1, le=100)
     """How many times the finetune stages run, each with another seed; the best on validation ships."""
+    plain: bool = True
+    """Whether plain fine-tuning stands among the baselines: the recipe's task alone, with its settings and seeds, without
+    pretrain stages, further objectives, techniques and augmenters. It costs as much as training that."""
 
 
 class Recipe(Settings):
@@ -211,8 +235,24 @@ class Recipe(Settings):
     """Metrics and seeds."""
     export: list[Exporter] = Field(default_factory=list)
     """What is made of the finished model."""
+    trackers: list[Annotated[Tracker, OneTracker()]] = Field(default_factory=list)
+    """Programs that collect the curves of runs, by name or with settings; they change nothing of the result. See
+    [logs](logs.md)."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of training; auto takes bf16 where the hardware has instructions for it. Weights and evaluation are fp32."""
+
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """How the processes of a distributed run share the weights. `ddp`: each has them whole. `fsdp`: each keeps a share of
+    weights, gradients and optimizer state, for models that do not fit into one device; slower where they do. With one
+    process it has no effect."""
+
+    plugins: list[Path] = Field(default_factory=list)
+    """Files with components, as `--plugin` loads them. They are executed as soon as the recipe is checked: run no recipe with
+    files that you do not trust."""
+    requires: list[str] = Field(default_factory=list)
+    """Distributions that have to be installed, such as `hft-mine>=0.2,<1`; told by metadata, before anything is imported."""
+    disable: list[str] = Field(default_factory=list)
+    """Plugins or distributions that are not imported for this recipe."""
 
     @model_validator(mode="after")
     def _one_way_to_name_tasks(self) -> Self:

@@ -7,6 +7,7 @@ narrowed too. One model thus validates, gives the JSON Schema and the documentat
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -38,14 +39,21 @@ def narrow(registry: Registry) -> type[Recipe]:
     """Make the Recipe model of an installation."""
     narrowing = _Narrowing(registry)
     recipe = narrowing.model(Recipe)
-    for kind, one_of in narrowing.kinds.items():
-        classes: dict[str, type[BaseModel]] = dict(registry.classes(kind))
-        if kind == TaskObjective.kind:
-            classes["task"] = TaskObjective
-        one_of.choices = {name: narrowing.model(model) for name, model in classes.items()}
+    narrowing.fill()
     recipe.model_rebuild(force=True)
     assert issubclass(recipe, Recipe)
     return recipe
+
+
+@lru_cache(maxsize=4)
+def narrowed(registry: Registry, kind: str) -> dict[str, type[BaseModel]]:
+    """Give the classes of a kind by type, as entries of a recipe are made of: with their component fields narrowed."""
+    narrowing = _Narrowing(registry)
+    narrowing.fill()
+    classes = narrowing.kinds[kind].choices
+    for model in classes.values():
+        model.model_rebuild(force=True)
+    return classes
 
 
 class _Narrowing:
@@ -53,6 +61,14 @@ class _Narrowing:
         self.registry = registry
         self.kinds = {kind: _OneOf(kind) for kind in KINDS}
         self._models: dict[type[BaseModel], type[BaseModel]] = {}
+
+    def fill(self) -> None:
+        """Say what each kind's fields accept, once the fields that need it are known."""
+        for kind, one_of in self.kinds.items():
+            classes: dict[str, type[BaseModel]] = dict(self.registry.classes(kind))
+            if kind == TaskObjective.kind:
+                classes["task"] = TaskObjective
+            one_of.choices = {name: self.model(model) for name, model in classes.items()}
 
     def model(self, model: type[BaseModel]) -> type[BaseModel]:
         """Give the narrowed subclass of a model, or the model itself where it has no component field."""

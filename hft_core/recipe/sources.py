@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hft_core.components import Objective, Reader, Task
-from hft_core.recipe.model import SPLITS, Recipe, Split
+from hft_core.errors import DamagedError
+from hft_core.recipe.model import MAIN, SPLITS, Recipe, Split
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,31 @@ def text_sources(recipe: Recipe) -> list[str]:
 
 def head_name(objective: Objective) -> str:
     """The head that an objective trains: its task's, or its own under its name."""
-    return objective.task or objective.title
+    return objective.trained_task or objective.title
 
 
 def trained_tasks(recipe: Recipe, stages: Sequence[int]) -> dict[str, Task]:
     """The tasks whose heads these stages train, in the recipe's order."""
-    served = {objective.task for index in stages for objective in recipe.stages[index].objectives}
+    served = {objective.trained_task for index in stages for objective in recipe.stages[index].objectives}
     return {name: task for name, task in recipe.all_tasks.items() if name in served}
+
+
+def earlier_tasks(recipe: Recipe) -> list[str]:
+    """Names of the tasks of the earlier run that the model starts from; none where it starts from anything else."""
+    folder = recipe.model.earlier_run()
+    if folder is None:
+        return []
+    try:
+        earlier = json.loads((folder / "run.json").read_text("utf-8"))["recipe"]
+        return [MAIN] if earlier.get("task") else list(earlier.get("tasks") or ())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(f"{folder / 'run.json'} is damaged ({error}); run its recipe again") from error
+
+
+def brought_tasks(recipe: Recipe) -> dict[str, Task]:
+    """The recipe's tasks that the earlier run has too, by name.
+
+    Their heads come with it and are kept, whichever stages train them: what was learned first is measured at the end.
+    """
+    earlier = earlier_tasks(recipe)
+    return {name: task for name, task in recipe.all_tasks.items() if name in earlier}

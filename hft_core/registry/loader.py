@@ -8,49 +8,71 @@ unless its file is named.
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import os
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 import pluggy
 
 from hft_core import hookspecs
 from hft_core.components import KINDS, Component
 from hft_core.errors import PluginError
+from hft_core.registry.importing import Hangs, import_plugin, watched
 from hft_core.registry.registry import DISABLED, FILE, Plugin, Registry
+from hft_core.registry.requirements import CORE, missing, newer_core
+from hft_core.registry.signatures import misfits
 
 GROUP = "hft"
 _HOOKS = {f"register_{kind}s": kind for kind in KINDS}
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def load_registry(files: Iterable[Path | str] = (), strict: bool | None = None) -> Registry:
+def load_registry(
+    files: Iterable[Path | str] = (),
+    strict: bool | None = None,
+    disabled: Mapping[str, str] = _NONE,
+    recipe_files: Iterable[Path | str] = (),
+) -> Registry:
     """Load all plugins that are installed and not disabled, and the named plugin files.
 
     ``HFT_DISABLED_PLUGINS`` and ``HFT_ALLOWED_PLUGINS`` hold plugin or distribution names, separated by
     commas; they are applied before anything is imported.
 
+    Args:
+        files: plugin files, as `--plugin` names them.
+        strict: see below.
+        disabled: names of plugins or distributions that are not imported, each with who says so (for messages).
+        recipe_files: plugin files that the recipe names.
+
     Raises PluginError where a named file cannot be loaded; with `strict` (or HFT_STRICT=1) where any plugin cannot;
     with `strict=False` never.
     """
-    disabled, allowed = _names("HFT_DISABLED_PLUGINS"), _names("HFT_ALLOWED_PLUGINS")
+    without = dict.fromkeys(_names("HFT_DISABLED_PLUGINS"), "HFT_DISABLED_PLUGINS") | dict(disabled)
+    allowed = _names("HFT_ALLOWED_PLUGINS")
     plugins = []
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, _distribution(point))):
-        names = {point.name, _distribution(point)}
-        plugin = Plugin(point.name, _distribution(point), point.dist.version if point.dist else "?")
-        if names & disabled or (allowed and not names & allowed):
-            plugin.problem = DISABLED + ("HFT_DISABLED_PLUGINS" if names & disabled else "HFT_ALLOWED_PLUGINS")
+        plugin = Plugin(
+            point.name, _distribution(point), point.dist.version if point.dist else "?", module=point.module
+        )
+        names = {plugin.name, plugin.distribution}
+        if by := [without[name] for name in sorted(names & set(without))]:
+            plugin.problem = DISABLED + by[0]
+        elif allowed and not names & allowed:
+            plugin.problem = f"{DISABLED}HFT_ALLOWED_PLUGINS"
+        elif point.dist and plugin.distribution != CORE and (reason := newer_core(point.dist)):
+            plugin.problem = reason
         else:
-            _fill(plugin, partial(importlib.import_module, point.module))
+            _fill(plugin, partial(import_plugin, point.module), point)
         plugins.append(plugin)
-    plugins += map(_from_file, dict.fromkeys(Path(file).absolute() for file in files))
+    named = dict.fromkeys((Path(file).absolute() for file in files), "--plugin ")
+    for file in recipe_files:
+        named.setdefault(Path(file).absolute(), "the recipe's plugin ")
+    plugins += [_from_file(file, by, without) for file, by in named.items()]
     broken = [plugin for plugin in plugins if plugin.problem and not plugin.disabled]
     if strict is None and os.environ.get("HFT_STRICT") != "1":
         broken = [plugin for plugin in broken if plugin.distribution == FILE]
@@ -60,7 +82,7 @@ def load_registry(files: Iterable[Path | str] = (), strict: bool | None = None) 
 
 
 def _unusable(plugin: Plugin) -> str:
-    named = f"--plugin {plugin.source}" if plugin.distribution == FILE else f"plugin {plugin.title}"
+    named = f"{plugin.named_by}{plugin.source}" if plugin.distribution == FILE else f"plugin {plugin.title}"
     return f"{named} cannot be loaded: {plugin.problem}"
 
 
@@ -72,44 +94,46 @@ def _distribution(point: EntryPoint) -> str:
     return point.dist.name if point.dist else "?"
 
 
-def _from_file(file: Path) -> Plugin:
+def _from_file(file: Path, named_by: str, without: Mapping[str, str]) -> Plugin:
     if not file.is_file():
-        return Plugin(file.stem, FILE, "?", source=file, problem="there is no such file")
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-    plugin = Plugin(file.stem, FILE, digest, source=file)
-    # The name holds the content, so that an edited file is a new module.
-    _fill(plugin, partial(_import_file, f"hft_plugin_file_{file.stem}_{digest}", file))
+        return Plugin(file.stem, FILE, "?", source=file, problem="there is no such file", named_by=named_by)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    # The name holds place and content: an edited file is a new module, and a copy of it one with a place of its own.
+    place = hashlib.sha256(str(file.absolute()).encode("utf-8", "surrogateescape")).hexdigest()
+    name = f"hft_plugin_file_{file.stem}_{place[:12]}_{digest[:12]}"
+    plugin = Plugin(file.stem, FILE, digest[:12], file, module=name, sha256=digest, named_by=named_by)
+    if file.stem in without:
+        plugin.problem = DISABLED + without[file.stem]
+    else:
+        _fill(plugin, partial(import_plugin, name, file))
     return plugin
 
 
-def _import_file(name: str, file: Path) -> ModuleType:
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _fill(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
+def _fill(plugin: Plugin, load: Callable[[], ModuleType], point: EntryPoint | None = None) -> None:
     """Import a plugin and file its classes, or why that is not possible."""
     try:
-        module = load()
-        plugin.components = _offered(module)
+        with watched() as watch:
+            module = load()
+            plugin.components = _offered(module)
         plugin.source = _source(module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may even call sys.exit; the others must still work
-        reason = f"{type(error).__name__}: {error}" if not isinstance(error, _Refused) else str(error)
-        plugin.problem = " ".join(reason.split())
+        told = isinstance(error, (_Refused, Hangs))
+        reason = str(error) if told else f"{type(error).__name__}: {error}"
+        plugin.problem = " ".join((reason + _lacking(error, point)).split())
         plugin.components = []
+    plugin.seconds, plugin.said = watch.seconds, " ".join(watch.said.split())
+
+
+def _lacking(error: BaseException, point: EntryPoint | None) -> str:
+    """What an import that failed needs, as far as its metadata tells."""
+    if not isinstance(error, ImportError) or point is None or point.dist is None:
+        return ""
+    if isinstance(error, ModuleNotFoundError) and error.name and point.module.startswith(error.name):
+        return f"; its entry point names {point.value}, which its distribution does not have"
+    found = missing(point.dist) if point.dist.name != CORE else []
+    return "".join(f"; {said}" for said in found)
 
 
 class _Refused(Exception):
@@ -152,6 +176,8 @@ def _check(component: object, hook: str, kind: str) -> None:
     undefined = {name for name in component.__class_vars__ if not hasattr(component, name)}
     if missing := sorted(undefined | set(getattr(component, "__abstractmethods__", ()))):
         raise _Refused(f"{component.__name__} lacks {', '.join(missing)}")
+    if wrong := misfits(component):
+        raise _Refused("; ".join(wrong))
     if kind == "objective" and component.type_name() == "task":
         raise _Refused(f"{component.__name__}: the type 'task' stands for the task's own objective; choose another")
 

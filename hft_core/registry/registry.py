@@ -29,6 +29,16 @@ class Plugin:
     components: list[type[Component]] = field(default_factory=list)
     problem: str = ""
     """Why it is not loaded, empty if it is."""
+    module: str = ""
+    """The module that its entry point names."""
+    sha256: str = ""
+    """Of a file: the hash of its content."""
+    named_by: str = ""
+    """Of a file: how messages say who named it."""
+    seconds: float = 0.0
+    """CPU time that importing it took."""
+    said: str = ""
+    """What it printed while it was imported, which was kept off standard output."""
 
     @property
     def title(self) -> str:
@@ -45,7 +55,7 @@ def _switches(plugins: list[Plugin]) -> list[str]:
     """How to do without each; by its distribution where the names are the same."""
     alike = len({plugin.name for plugin in plugins}) < len(plugins)
     return [
-        f"leave out --plugin {plugin.name}.py"
+        f"leave out {plugin.named_by}{plugin.name}.py"
         if plugin.distribution == FILE
         else f"HFT_DISABLED_PLUGINS={plugin.distribution if alike else plugin.name}"
         for plugin in plugins
@@ -87,6 +97,7 @@ class Registry:
         if broken := [plugin for plugin in self.plugins if plugin.problem and not plugin.disabled]:
             message += " Not loaded: " + "; ".join(f"{plugin.title}: {plugin.problem}" for plugin in broken) + "."
         if disabled := [plugin for plugin in self.plugins if plugin.disabled]:
-            names = ", ".join(plugin.name for plugin in disabled)
-            message += f" D{disabled[0].problem.removeprefix('d')}: {names}."
+            for problem in dict.fromkeys(plugin.problem for plugin in disabled):
+                names = ", ".join(plugin.name for plugin in disabled if plugin.problem == problem)
+                message += f" D{problem.removeprefix('d')}: {names}."
         return message

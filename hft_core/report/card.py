@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from hft_core.report.content import Report
+from hft_core.report.evidence import GATE_HEADS, gate_basis, gate_notes, gate_row, scored_sentence
 from hft_core.report.numbers import count, duration, figure, interval, moment, share
-from hft_core.report.summary import main_figures, verdict
+from hft_core.report.summary import BASELINES, main_figures, verdict
 
 _PIPELINE_TAGS = (
     "feature-extraction", "fill-mask", "question-answering", "sentence-similarity", "summarization",
@@ -25,6 +26,7 @@ def render_card(report: Report) -> str:
         f"# {_plain(report['name'])}",
         f"{_plain(report['model'])}. Made with hft {_plain(report['hft'])} on {moment(report['created'])}.",
         _figures(report),
+        _evidence(report),
         _data(report),
         _training(report),
         _limits(report),
@@ -81,13 +83,33 @@ def _figures(report: Report) -> str:
     ]
     if standing := verdict(headline, model, baselines):
         parts.append(_plain(standing.sentence))
-    rows = [
-        (_plain(split), _plain(name), f"{figure(entry['value'])} {interval(entry)}".strip())
-        for split, figures in report["metrics"].items()
-        for name, entry in figures.items()
-        if "[" not in name
-    ]
-    parts.append(_table(("split", "metric", "this model"), rows))
+    parts.append(_all_figures(report))
+    return "\n\n".join(parts)
+
+
+def _all_figures(report: Report) -> str:
+    """Every figure of every task beside the baselines that have it; of these the value alone."""
+    baselines = report["baselines"].values()
+    rows = []
+    for split, figures in report["metrics"].items():
+        for name in (name for name in figures if "[" not in name):
+            found = [by_split.get(split, {}).get(name) for by_split in baselines]
+            own = f"{figure(figures[name]['value'])} {interval(figures[name])}".strip()
+            beside = [figure(entry["value"]) if entry else "" for entry in found]
+            rows.append((_plain(split), _plain(name), own, *beside))
+    titles = [_plain(BASELINES.get(name, name)) for name in report["baselines"]]
+    return _table(("split", "metric", "this model", *titles), rows)
+
+
+def _evidence(report: Report) -> str:
+    """Give what gates decided, and how fresh the test is."""
+    parts = []
+    if report["gates"]:
+        rows = [tuple(map(_plain, gate_row(gate))) for gate in report["gates"]]
+        parts += [f"## What stays because it helps\n\n{_plain(gate_basis(report))}", _table(GATE_HEADS, rows)]
+        parts += [_plain(note) for gate in report["gates"] if (note := gate_notes(gate))]
+    if sentence := scored_sentence(report):
+        parts.append(_plain(sentence))
     return "\n\n".join(parts)
 
 

@@ -47,11 +47,12 @@ class Dropped(TypedDict):
 
 
 class EditExample(TypedDict):
-    """A text before and after one cleaner."""
+    """A text before and after one cleaner or augmenter."""
 
     component: str
     before: str
     after: str
+    """Empty where the cleaner dropped the row."""
 
 
 class Source(TypedDict):
@@ -59,25 +60,37 @@ class Source(TypedDict):
 
     name: str
     """`train`, `validation`, `test`, `corpus`, …"""
+    found: dict[str, str]
+    """What the reader found out about the source, such as its encoding."""
     read: int
     kept: int
     quarantined: dict[str, int]
     """Rows that could not be used, by reason."""
     dropped: list[Dropped]
+    touched: dict[str, int]
+    """Rows that a text cleaner changed, by cleaner; they are kept."""
     made: dict[str, int]
     """Derived rows, by what made them (augmenter, windows, pseudo-labels); not part of `read`."""
     unknown_rate: float | None
     """Share of the tokens that the vocabulary lacks, 0 to 1."""
+    survey: NotRequired[dict[str, Any]]
+    """What the rows look like, see `hft_core.data.survey.Survey`; absent for unlabelled text."""
     edits: list[EditExample]
-    """A few examples of what cleaners changed."""
+    """A few examples of what cleaners changed or dropped, and of variants."""
 
 
 class Check(TypedDict):
-    """One finding about the data: leakage, label conflicts, duplicates, class balance."""
+    """One finding about the data: leakage, label conflicts, duplicates, class balance, odd rows."""
 
     severity: Literal["ok", "info", "warning", "error"]
     title: str
     detail: str
+    code: NotRequired[str]
+    """A word for machines, such as `leakage`, `repeats`, `label-conflicts` or the reason of refused rows."""
+    rows: NotRequired[int]
+    """How many rows (of `label-conflicts`: texts) it is about."""
+    examples: NotRequired[list[str]]
+    """A few of the rows, each `line N: text`."""
 
 
 class Point(TypedDict):
@@ -133,6 +146,94 @@ class ErrorExample(TypedDict):
     """The model's score of its prediction, 0 to 1."""
 
 
+_With = TypedDict("_With", {"with": NotRequired[list[float]]})
+
+
+class Gate(_With):
+    """What became of an entry with `when: helps`; one that went with its stage has `title`, `kept` and `verdict` only.
+
+    One with which training diverges has `diverged` besides.
+    """
+
+    title: str
+    kept: bool
+    verdict: Literal["helps", "harms", "unproven", "not tried"]
+    diverged: NotRequired[str]
+    """What went wrong in training with it."""
+    metric: NotRequired[str]
+    without: NotRequired[list[float]]
+    """The metric of each seed, without the entry; `with` has those with it."""
+    difference: NotRequired[float]
+    """Mean of the metric with the entry, less that without."""
+    low: NotRequired[float]
+    high: NotRequired[float]
+    """Borders of the difference's interval of 95 %."""
+    standard_error: NotRequired[float]
+    p: NotRequired[float]
+    """One-sided."""
+    smallest: NotRequired[float]
+    """The true difference that this gate would have seen in 80 % of the cases."""
+    settling: NotRequired[dict[str, int | None] | None]
+    """For `unproven`: `rows`, or `seeds`, that would show a difference of the measured size; None where no number would."""
+    seeds: NotRequired[int]
+    rows: NotRequired[int]
+    folds: NotRequired[bool]
+    """Whether it was decided by cross-validation."""
+    one_class: NotRequired[dict[str, list[int]]]
+    """By side, the seeds (from 0) whose model gives every row the same label."""
+
+
+class Compared(TypedDict):
+    """The model against one baseline, on the figure that decides."""
+
+    baseline: str
+    split: str
+    metric: str
+    difference: float
+    """The model's figure less the baseline's."""
+    low: float
+    high: float
+    """Borders of the interval of 95 %."""
+    p: float
+    """Two-sided."""
+    adjusted: float
+    """Corrected for all of the comparisons by Holm's method."""
+
+
+class OfSeed(TypedDict):
+    """The deciding figure of one seed."""
+
+    seed: int
+    figures: dict[str, float]
+    """By split."""
+    one_class: bool
+    """Whether its model gives every row the same label."""
+
+
+class Scored(TypedDict):
+    """When the test labels were scored."""
+
+    when: str
+    """ISO 8601, with the time zone."""
+    earlier: int
+    """Other runs of the same store that scored the same labels before."""
+
+
+class Details(TypedDict):
+    """Where a task's model is wrong."""
+
+    per_class: list[ClassFigures]
+    confusion: Confusion | None
+    errors: list[ErrorExample]
+
+
+class OtherTask(Details):
+    """The same of a task that does not decide."""
+
+    task: str
+    split: str
+
+
 class SectionContent(TypedDict):
     """What an exporter (or another part) adds."""
 
@@ -180,10 +281,20 @@ class Report(TypedDict):
     metrics: dict[str, Figures]
     """Of the model, by split."""
     baselines: dict[str, dict[str, Figures]]
-    """By the baseline's name, then as `metrics`."""
+    """By the baseline's name, then as `metrics`. `before` is the model that the run starts from, on the tasks that it knew."""
+    comparisons: list[Compared]
+    by_seed: list[OfSeed]
+    """With several seeds."""
+    gates: list[Gate]
+    """In the recipe's order."""
+    scored: Scored | None
+    """None without a test."""
     per_class: list[ClassFigures]
+    """This, `confusion` and `errors` are of the task that decides."""
     confusion: Confusion | None
     errors: list[ErrorExample]
+    other_tasks: list[OtherTask]
+    """Of a run with several tasks, those beside it."""
     ledger: list[Source]
     checks: list[Check]
     stages: list[Stage]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import SequenceMatcher
+from typing import Any
 
 from hft_core.report.content import Check, Report, Source
 from hft_core.report.markup import Markup, element, joined, shortened
-from hft_core.report.numbers import count, share
+from hft_core.report.numbers import count, figure, share
+from hft_core.report.svg import Bar, Series, bar_chart, line_chart
 from hft_core.report.tables import table
+
+_MOST_BARS = 30
 
 
 def data(report: Report) -> Markup:
@@ -17,14 +22,17 @@ def data(report: Report) -> Markup:
         parts.append(_ledger(report["ledger"]))
     if report["checks"]:
         parts += [element("h3", "Checks"), findings(report["checks"])]
+    surveys = {source["name"]: source["survey"] for source in report["ledger"] if "survey" in source}
+    if surveys:
+        parts += [element("h3", "What the rows look like"), overview(surveys)]
     edits = [
         (source["name"], edit["component"], *_marked(edit["before"], edit["after"]))
         for source in report["ledger"]
         for edit in source["edits"]
     ]
     if edits:
-        parts.append(element("h3", "What cleaners changed (examples)"))
-        parts.append(table(("source", "cleaner", "before", "after"), ("short", "short", "text", "text"), edits))
+        parts.append(element("h3", "What was changed or dropped (examples)"))
+        parts.append(table(("source", "component", "before", "after"), ("short", "short", "text", "text"), edits))
     return joined(parts)
 
 
@@ -34,11 +42,55 @@ def findings(checks: list[Check]) -> Markup:
         element(
             "li",
             element("span", check["severity"], class_=f"severity {check['severity']}"),
-            element("span", element("b", check["title"]), ": " if check["detail"] else None, check["detail"]),
+            element(
+                "div",
+                element("b", check["title"]),
+                ": " if check["detail"] else None,
+                check["detail"],
+                *(element("div", shortened(example, 200), class_="example") for example in check.get("examples", ())),
+            ),
         )
         for check in checks
     ]
     return element("ul", *items, class_="findings")
+
+
+def overview(surveys: Mapping[str, Mapping[str, Any]]) -> Markup:
+    """Give lengths and languages of each split (see `hft_core.data.survey`), and plots of lengths and classes."""
+    rows = [
+        (
+            name,
+            count(seen["rows"]),
+            *(figure(seen["lengths"].get(key)) for key in ("minimum", "median", "mean", "p95", "maximum")),
+            ", ".join(f"{language} {share(part)}" for language, part in seen["languages"].items()) or "–",
+        )
+        for name, seen in surveys.items()
+    ]
+    heads = ("split", "rows", "shortest", "median", "mean", "95 %", "longest", "languages (of a sample)")
+    charts = [
+        line_chart(
+            "Lengths of texts",
+            "characters (share of rows, up to the 99th percentile)",
+            [Series(name, seen["histogram"]) for name, seen in surveys.items()],
+        )
+    ]
+    for name, seen in surveys.items():
+        total = sum(seen["balance"].values())
+        if 1 < len(seen["balance"]) <= _MOST_BARS:
+            bars = [
+                Bar(f"{label} ({count(found)})", {"value": found / total, "low": None, "high": None}, False)
+                for label, found in seen["balance"].items()
+            ]
+            charts.append(
+                element("figure", element("figcaption", f"Labels of {name}"), bar_chart(f"Labels of {name}", bars))
+            )
+    return joined(
+        [
+            table(heads, ("short", *["number"] * 6, "text"), rows),
+            element("p", "Lengths are in characters.", class_="muted"),
+            element("div", *charts, class_="charts"),
+        ]
+    )
 
 
 def _ledger(ledger: list[Source]) -> Markup:
@@ -62,15 +114,17 @@ def _ledger(ledger: list[Source]) -> Markup:
     reasons: list[tuple[str, str, str, str]] = []
     for source in ledger:
         name = source["name"]
+        reasons += [(name, f"{fact} (found)", value, "–") for fact, value in source["found"].items()]
         reasons += [(name, "quarantined", reason, count(rows)) for reason, rows in source["quarantined"].items()]
         reasons += [
             (name, f"dropped by {entry['component']}", entry["reason"], count(entry["rows"]))
             for entry in source["dropped"]
         ]
+        reasons += [(name, "changed", f"by {cleaner}", count(rows)) for cleaner, rows in source["touched"].items()]
         reasons += [(name, "made", maker, count(rows)) for maker, rows in source["made"].items()]
     if reasons:
         parts.append(
-            table(("source", "what", "reason or maker", "rows"), ("short", "short", "text", "number"), reasons)
+            table(("source", "what", "reason, maker or value", "rows"), ("short", "short", "text", "number"), reasons)
         )
     return joined(parts)
 

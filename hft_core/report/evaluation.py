@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hft_core.report.content import Confusion, Report
+from hft_core.report.content import Confusion, Details, Report
 from hft_core.report.markup import Markup, element, joined, shortened
 from hft_core.report.numbers import count, figure, share
 from hft_core.report.summary import BASELINES
@@ -13,24 +13,40 @@ from hft_core.report.tables import figure_cell, table
 def results(report: Report) -> Markup:
     """Give figures by split beside the baselines, then classes and confusions."""
     parts = [_split(report, split) for split in report["metrics"]]
-    on = f" on {report['headline']['split']}" if report["headline"] else ""
-    if report["per_class"]:
+    if report["headline"]:
+        parts.append(_classes(report, f"on {report['headline']['split']}"))
+    parts += [_classes(other, f"of {other['task']} on {other['split']}") for other in report["other_tasks"]]
+    return joined(parts)
+
+
+def _classes(details: Details, of: str) -> Markup:
+    """Give each class's figures, and which were taken for which."""
+    parts: list[Markup] = []
+    if details["per_class"]:
         rows = [
             (entry["label"], *(figure(entry[key]) for key in ("precision", "recall", "f1")), count(entry["support"]))
-            for entry in report["per_class"]
+            for entry in details["per_class"]
         ]
         heads = ("class", "precision", "recall", "F1", "rows")
-        parts.append(element("h3", f"Classes{on}"))
+        parts.append(element("h3", f"Classes {of}"))
         parts.append(table(heads, ("short", "number", "number", "number", "number"), rows))
-    if report["confusion"]:
-        parts.append(element("h3", f"Confusions{on}"))
-        parts.append(_confusion(report["confusion"]))
+    if details["confusion"]:
+        parts.append(element("h3", f"Confusions {of}"))
+        parts.append(_confusion(details["confusion"]))
     return joined(parts)
 
 
 def errors(report: Report) -> Markup:
-    """Give the wrong predictions of which the model was surest."""
-    scored = any(entry["score"] is not None for entry in report["errors"])
+    """Give the wrong predictions of which the model was surest, for each task."""
+    parts = [_errors(report)] if report["errors"] else []
+    for other in report["other_tasks"]:
+        if other["errors"]:
+            parts += [element("h3", f"{other['task']} on {other['split']}"), _errors(other)]
+    return joined(parts)
+
+
+def _errors(details: Details) -> Markup:
+    scored = any(entry["score"] is not None for entry in details["errors"])
     heads, kinds = ("text", "truth", "predicted"), ("text", "short", "short") if scored else ("text", "text", "text")
     rows = [
         (
@@ -39,10 +55,10 @@ def errors(report: Report) -> Markup:
             entry["predicted"],
             *([figure(entry["score"])] if scored else []),
         )
-        for entry in report["errors"]
+        for entry in details["errors"]
     ]
     if not scored:
-        note = element("p", "Rows with a wrong prediction.", class_="muted")
+        note = element("p", "Rows with a wrong prediction; numbers that are farthest off first.", class_="muted")
         return joined([note, table(heads, kinds, rows)])
     note = element(
         "p", "Wrong predictions, the surest first: many of them are wrong or doubtful labels.", class_="muted"

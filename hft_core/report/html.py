@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 
 from hft_core.report.appendix import exports, next_commands, reproduction
 from hft_core.report.content import Report
 from hft_core.report.data import data
 from hft_core.report.evaluation import errors, results
+from hft_core.report.evidence import evidence
 from hft_core.report.markup import Markup, element
 from hft_core.report.numbers import moment
 from hft_core.report.summary import summary
@@ -21,32 +23,42 @@ def render(report: Report) -> str:
     sections = {
         "Summary": summary(report),
         "Results": results(report),
-        "Errors": errors(report) if report["errors"] else "",
+        "Evidence": evidence(report),
+        "Errors": errors(report),
         "Data": data(report),
         "Training": training(report),
         "Exports": exports(report),
         "Reproduce": reproduction(report),
         "Next": next_commands(report),
     }
-    shown = {title: content for title, content in sections.items() if content}
-    links = [element("li", element("a", title, href=f"#{title.lower()}")) for title in shown]
-    body = [element("section", element("h2", title), content, id=title.lower()) for title, content in shown.items()]
+    return page(
+        f"{report['name']}: report", _header(report), sections, "The same content for machines is in report.json."
+    )
+
+
+def page(title: str, header: Markup, sections: Mapping[str, str], footer: str) -> str:
+    """Give a page of sections by their heading; empty ones are left out, of the navigation too."""
+    shown = {heading: content for heading, content in sections.items() if content}
+    links = [element("li", element("a", heading, href=f"#{heading.lower()}")) for heading in shown]
+    body = [
+        element("section", element("h2", heading), content, id=heading.lower()) for heading, content in shown.items()
+    ]
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("title", f"{report['name']}: report"),
+        element("title", title),
         element("style", Markup(files("hft_core.report").joinpath("style.css").read_text(encoding="utf-8"))),
     )
-    page = element(
+    content = element(
         "body",
-        _header(report),
+        header,
         element("nav", element("ul", *links), aria_label="Sections"),
         element("main", *body),
-        element("footer", "The same content for machines is in report.json."),
+        element("footer", footer),
     )
-    return f"<!doctype html>\n{element('html', head, page, lang='en')}\n"
+    return f"<!doctype html>\n{element('html', head, content, lang='en')}\n"
 
 
 def _header(report: Report) -> Markup:

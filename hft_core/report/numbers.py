@@ -24,6 +24,11 @@ def interval(entry: Figure) -> str:
     return f"[{figure(entry['low'])}, {figure(entry['high'])}]"
 
 
+def difference(value: float) -> str:
+    """Write a difference of two figures with its sign: +0.013, −0.002."""
+    return figure(value) if value < 0 or math.isnan(value) else f"+{figure(value)}"
+
+
 def count(value: int) -> str:
     """Write a number of rows or steps: 12,345."""
     return f"{value:,}"

@@ -11,8 +11,14 @@ from hft_core.report.svg import Bar, bar_chart
 
 BASELINES = {
     "majority": "Majority class",
+    "frequent-set": "Most frequent set of labels",
+    "mean": "Mean of the training split",
     "tfidf": "TF-IDF + logistic regression",
+    "tfidf-ridge": "TF-IDF + ridge regression",
     "probe": "Frozen model + linear probe",
+    "probe-ridge": "Frozen model + ridge regression",
+    "plain": "Plain fine-tuning",
+    "before": "Before: the model it starts from",
 }
 """Titles of the built-in baselines; another name stands for itself."""
 

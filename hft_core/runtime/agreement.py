@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 TIE = 1e-4
@@ -40,13 +40,18 @@ def same_decision(reference: Mapping[str, Any], other: Mapping[str, Any], tie: f
 def drift(reference: Any, other: Any) -> float:
     """Give the largest difference of floating-point numbers at the same place, of those over 1 as a share of them.
 
-    Infinite where one is NaN or missing. Shares, because a sum over hundreds of tokens rounds by hundreds of roundings.
+    A list of such numbers is a vector: its difference is the length of the difference. Runners-up (`n_best`), which may
+    change places, are left out. Infinite where one is NaN or missing, and for lists of different lengths: compare
+    predictions that decide alike. Shares, because a sum over hundreds of tokens rounds by hundreds of roundings.
     """
     if isinstance(reference, Mapping) and isinstance(other, Mapping):
-        return max((drift(value, other.get(key)) for key, value in reference.items()), default=0.0)
+        kept = {key: value for key, value in reference.items() if key != "n_best"}
+        return max((drift(value, other.get(key)) for key, value in kept.items()), default=0.0)
     if isinstance(reference, list | tuple) and isinstance(other, list | tuple):
         if len(reference) != len(other):
             return math.inf
+        if reference and all(isinstance(number, float) for number in reference):
+            return _distance(reference, other)
         return max((drift(one, two) for one, two in zip(reference, other, strict=True)), default=0.0)
     if not isinstance(reference, float):
         return 0.0
@@ -56,3 +61,11 @@ def drift(reference: Any, other: Any) -> float:
         return 0.0  # two infinities, too
     difference = abs(reference - other)
     return difference / max(1.0, abs(reference)) if math.isfinite(difference) else math.inf
+
+
+def _distance(reference: Sequence[float], other: Sequence[Any]) -> float:
+    """How far a vector is from another, as a share of its length where that exceeds 1; infinite where one has no number."""
+    if not all(isinstance(number, int | float) for number in other):
+        return math.inf
+    far = math.dist(reference, other) / max(1.0, math.hypot(*reference))
+    return far if math.isfinite(far) else math.inf

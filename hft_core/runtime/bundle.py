@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -22,19 +21,20 @@ from types import ModuleType
 from typing import Any
 
 from hft_core.errors import DamagedError, DataError, PluginError, RecipeError
-from hft_core.runtime import agreement, manifest
+from hft_core.runtime import ERROR, agreement, manifest
+from hft_core.runtime import description as described
 from hft_core.runtime.cleaning import Step, clean_columns, restored
+from hft_core.runtime.description import DESCRIPTION, GOLDEN
 from hft_core.runtime.driver import RuntimeTask, blocks, predict
+from hft_core.runtime.heads import Head, predict_all
 from hft_core.runtime.session import OnnxCall
+from hft_core.runtime.trust import check_installed, differing, modules_of, trusted_module
 
-FORMAT = 1
-DESCRIPTION = "bundle.json"
-GOLDEN = "golden.jsonl"
-OWN_PACKAGES = frozenset({"hft_core", "hft_plugins"})
-TOLERANCE = {"fp32": 1e-3}
+TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2}
 """How far a golden vector's numbers may be off on another machine (see `agreement.drift`); others than these: 0.1.
 
-Kernels differ between processors: an fp32 sum by its order, an 8-bit one by how products are accumulated.
+Kernels differ between processors: an fp32 sum by its order, an 8-bit one by how products are accumulated. A processor
+computes an fp16 graph in fp32, an accelerator in fp16.
 """
 
 
@@ -46,33 +46,38 @@ class Bundle:
         path: str | PathLike[str],
         precision: str | None = None,
         threads: int | None = None,
-        provider: str | None = None,
+        providers: str | Sequence[str] | None = None,
     ):
-        self.folder = find(path)
+        self.folder = described.find(path)
         self._sums = manifest.read(self.folder)
         graph_files = [name for name in self._sums if name.startswith("onnx/")]
         manifest.check(self.folder, self._sums, [name for name in self._sums if name not in graph_files])
-        self.description = _described(self.folder)
-        self._check_sizes(graph_files)
+        self.description = described.read(self.folder)
+        described.check_sizes(self.folder, graph_files, self.description["bytes"])
 
         self.precision = precision or self.precisions[0]
         if self.precision not in self.precisions:
             raise RecipeError(f"{self.folder} has no precision {precision!r}; it has {', '.join(self.precisions)}")
-        self._facts: dict[str, Any] = self.description["task"]["facts"]
         self.text: list[str] = self.description["text"]
         """The columns with the text that the model reads."""
         self.inputs: list[str] = self.description.get("inputs", [])
         """Further columns that it reads, such as images; no cleaner touches them."""
-        _check_installed(self.description["requires"], self.folder)
-        task, preprocessor = self.description["task"], self.description["preprocessor"]
+        self.optional: list[str] = self.description.get("optional", [])
+        """Columns with text that it does without; its prediction says more of a row that has them all."""
+        check_installed(self.description["requires"], self.folder)
+        self._heads = self._opened_tasks()
+        preprocessor = self.description["preprocessor"]
         for name in modules_of(preprocessor["settings"]):
             self._module(name)  # before anything in the bundle can have them imported
-        self._task = RuntimeTask(self._module(task["module"]), task["settings"])
         self._cleaners: list[Step] = [
             (self._module(cleaner["module"]), cleaner["settings"]) for cleaner in self.description["cleaners"]
         ]
         self._preprocessor = self._module(preprocessor["module"]).load(self.folder, preprocessor["settings"])
-        self._call = OnnxCall(self._graph_files(), threads, provider)
+        self._call = OnnxCall(self._graph_files(), threads, providers)
+        self._check_graphs()
+        others = differing(self.description["requires"])
+        if others or self.provider != described.proven_under(self.folder, self._sums):
+            self._check_here(others)
 
     @property
     def name(self) -> str:
@@ -85,34 +90,57 @@ class Bundle:
         return list(self.description["precisions"])
 
     @property
-    def labels(self) -> list[str]:
-        """The labels in the order of the model's outputs; empty for a task without labels."""
-        return list(self._facts.get("labels", []))
+    def tasks(self) -> list[str]:
+        """The names of the tasks, where it answers several: a prediction then has an object for each. Else empty."""
+        return [name for name in self._heads if name]
 
-    def predict(self, rows: Iterable[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    @property
+    def labels(self) -> list[str]:
+        """The labels in the order of the model's outputs; empty for a task without labels, and for several tasks."""
+        return list(self._heads[""].facts.get("labels", [])) if "" in self._heads else []
+
+    @property
+    def provider(self) -> str:
+        """onnxruntime's name of the execution provider in use, such as `CPUExecutionProvider`."""
+        return self._call.provider
+
+    def predict(self, rows: Iterable[str | Mapping[str, Any]], keep_going: bool = False) -> list[dict[str, Any]]:
         """Give one prediction per row.
 
         A row is a text or, always possible, a mapping with the columns in `text` and `inputs`. Its other columns
-        are carried through; one that has the name of a prediction's own key comes back as `input_<name>`.
-        Raises DataError for a row that `refusal` names, TypeError for a single string.
-        """
-        return list(self.stream(rows))
+        are carried through; one that has the name of a prediction's own key, or `error`, comes back as `input_<name>`.
 
-    def stream(self, rows: Iterable[str | Mapping[str, Any]], block: int = 1024) -> Iterator[dict[str, Any]]:
+        Args:
+            rows: texts or mappings.
+            keep_going: give ``{"error": reason}`` in place of the prediction for a row that cannot be answered.
+
+        Raises:
+            DataError: unless `keep_going`, for the first row that `refusal` names.
+            TypeError: for a single string.
+        """
+        return list(self.stream(rows, keep_going))
+
+    def stream(
+        self, rows: Iterable[str | Mapping[str, Any]], keep_going: bool = False, block: int = 1024
+    ) -> Iterator[dict[str, Any]]:
         """Give predictions as `predict` does, holding no more than `block` rows in memory."""
         if isinstance(rows, str):
             raise TypeError("predict() takes a list of texts; for one text write predict([text])")
         remaining = iter(rows)
         place = 0
-        while taken := list(islice(remaining, block)):
-            for row in taken:
+        while taken := [self._as_text(row) for row in islice(remaining, block)]:
+            reasons = [self.refusal(row) for row in taken]
+            for reason in reasons:
                 place += 1
-                if reason := self.refusal(row):
+                if reason and not keep_going:
                     raise DataError(f"row {place}: {reason}")
-            read = [*self.text, *self.inputs]
-            columns = {name: [row if isinstance(row, str) else row[name] for row in taken] for name in read}
-            for row, prediction in zip(taken, self._predict_block(columns), strict=True):
-                yield prediction if isinstance(row, str) else _carried(row, prediction, read)
+            predictions = iter(self._answered([row for row, reason in zip(taken, reasons, strict=True) if not reason]))
+            for row, reason in zip(taken, reasons, strict=True):
+                if reason:
+                    yield {ERROR: reason}
+                else:
+                    prediction = next(predictions)
+                    yield prediction if isinstance(row, str) else _carried(row, prediction, self._used(row))
 
     def predict_columns(self, columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
         """Give one prediction per row of a table, as `predict` does."""
@@ -124,7 +152,7 @@ class Bundle:
 
         A task whose values can be broken (an image) says so itself: ``refusal(settings, row)`` in its runtime module.
         """
-        read = [*self.text, *self.inputs]
+        read = self._read
         if isinstance(row, str):
             if len(read) == 1:
                 return None
@@ -134,64 +162,131 @@ class Bundle:
         for name in read:
             if name not in row:
                 return f"it has no column {name!r}; it has {', '.join(map(repr, row)) or 'none'}"
-            if name in self.text and not isinstance(row[name], str):
+            if row[name] is None and name not in self.text:
+                return f"the column {name!r} is null"
+        for name in (*self.text, *self.optional):
+            if not isinstance(row.get(name), str) and not (name in self.optional and row.get(name) is None):
                 found = "null" if row[name] is None else f"a {type(row[name]).__name__}"
                 return f"the column {name!r} is {found}, not a text"
-            if row[name] is None:
-                return f"the column {name!r} is null"
-        own = getattr(self._task.module, "refusal", None)
-        reason: str | None = own(self._task.settings, row) if own else None
-        return reason
+        return self._own_refusal(row)
+
+    def _as_text(self, row: Any) -> Any:
+        """Lists in columns of text as JSON, where a task reads such (``JSON_TEXT = True`` in its runtime module)."""
+        modules = [getattr(head.task, "module", None) for head in self._heads.values()]
+        if not isinstance(row, Mapping) or not any(getattr(module, "JSON_TEXT", False) for module in modules):
+            return row
+        lists = {name: row[name] for name in self.text if isinstance(row.get(name), list)}
+        return {**row, **{name: json.dumps(value, ensure_ascii=False) for name, value in lists.items()}}
+
+    def _own_refusal(self, row: Mapping[str, Any]) -> str | None:
+        """What a task says of values that only it knows."""
+        for head in self._heads.values():
+            assert isinstance(head.task, RuntimeTask)
+            if own := getattr(head.task.module, "refusal", None):
+                reason: str | None = own(head.task.settings, _renamed(row, self._read, head))
+                if reason:
+                    return reason
+        return None
 
     def verify(self) -> dict[str, Any]:
         """Check every file's checksum, and the golden rows' predictions at the opened precision.
 
         Returns:
-            `files` checked, golden `rows` answered, and `drift`, the largest difference of a number (see
-            `agreement.drift`).
+            `files` checked, golden `rows` answered, `drift`, the largest difference of a number (see
+            `agreement.drift`), and the execution `provider`.
 
         Raises:
             DamagedError: a checksum differs, or a prediction does. One that is a tie may be decided the other way, with
                 other numbers then.
         """
         manifest.check(self.folder, self._sums, self._sums)
+        return {"files": len(self._sums)} | self.check_golden()
+
+    def _check_here(self, others: Sequence[str]) -> None:
+        """Answer the golden rows where something is not as it was when the bundle was proven.
+
+        Raises PluginError for packages of other versions, DamagedError for anything else.
+        """
+        try:
+            self.check_golden()
+        except DamagedError as error:
+            if not others:
+                raise
+            wanted = " ".join(f"{name}=={version}" for name, version in self.description["requires"].items())
+            raise PluginError(
+                f"{self.folder} was exported with other versions: here is {', '.join(others)}, which predicts otherwise "
+                f"({error}); run: pip install {wanted}"
+            ) from error
+
+    def check_golden(self) -> dict[str, Any]:
+        """The second half of `verify`: answer the golden rows; gives `rows`, `drift` and `provider`. Raises DamagedError."""
         golden = self.golden()
-        tolerance = TOLERANCE.get(self.precision, 0.1)
         largest = 0.0
         predictions = self.predict(row for row, _ in golden)
         for place, ((_, expected), found) in enumerate(zip(golden, predictions, strict=True), 1):
-            same = agreement.decision(expected) == agreement.decision(found)
-            difference = agreement.drift(expected, found) if same else 0.0
-            if not agreement.same_decision(expected, found, tie=tolerance) or difference > tolerance:
-                raise DamagedError(
-                    f"{self.folder / GOLDEN}, line {place}: at {self.precision} this machine predicts {found}, the "
-                    f"bundle was exported with {expected}; onnxruntime, tokenizers or the files differ"
-                )
-            largest = max(largest, difference)
-        return {"files": len(self._sums), "rows": len(golden), "drift": largest}
+            for name in self._heads:
+                one, two = (expected[name], found[name]) if name else (expected, found)
+                largest = max(largest, self._compared(one, two, place))
+        return {"rows": len(golden), "drift": largest, "provider": self.provider}
+
+    def _compared(self, expected: dict[str, Any], found: dict[str, Any], place: int) -> float:
+        """The drift of a golden row's prediction. Raises DamagedError where it is too far, or decides otherwise."""
+        tolerance = TOLERANCE.get(self.precision, 0.1)
+        same = agreement.decision(expected) == agreement.decision(found)
+        difference = agreement.drift(expected, found) if same else 0.0
+        if not agreement.same_decision(expected, found, tie=tolerance) or difference > tolerance:
+            raise DamagedError(
+                f"{self.folder / GOLDEN}, line {place}: at {self.precision} with {self.provider} this machine predicts "
+                f"{_short(found)}, the bundle was exported with {_short(expected)} (largest difference {difference:.1e}); "
+                "onnxruntime, tokenizers or the files differ"
+            )
+        return difference
 
     def golden(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Give the golden rows, each with its prediction at the opened precision."""
-        lines = (self.folder / GOLDEN).read_text(encoding="utf-8").split("\n")
-        records = [json.loads(line) for line in lines if line]
-        return [(record["row"], record["predictions"][self.precision]) for record in records]
+        return list(described.golden(self.folder, self.precision))
+
+    @property
+    def _read(self) -> list[str]:
+        """The columns that a row has to have."""
+        return [*self.text, *self.inputs]
+
+    def _answered(self, rows: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Answer rows that `refusal` lets pass, which may be none; those with optional columns apart from the others."""
+        used = [self._used(row) for row in rows]
+        found: list[dict[str, Any]] = [{}] * len(rows)
+        for names in (self._read, [*self._read, *self.optional]) if self.optional else (self._read,):
+            places = [place for place, own in enumerate(used) if own == names]
+            columns = {name: [_value(rows[place], name) for place in places] for name in names}
+            for place, prediction in zip(places, self._predict_block(columns), strict=True):
+                found[place] = prediction
+        return found
+
+    def _used(self, row: str | Mapping[str, Any]) -> list[str]:
+        """The columns of a row that its prediction is made of."""
+        has_all = not isinstance(row, str) and all(row.get(name) is not None for name in self.optional)
+        return [*self._read, *self.optional] if has_all else self._read
 
     def _predict_block(self, columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
-        cleaned, trails = clean_columns(columns, self.text, self._cleaners)
+        """Answer rows that all have the same columns."""
+        texts = [name for name in (*self.text, *self.optional) if name in columns]
+        cleaned, trails = clean_columns(columns, texts, self._cleaners)
         made: list[dict[str, Any]] = []
         for block in blocks(cleaned):
-            made += predict(self._task, block, self._preprocessor, self._facts, self._call).predictions
+            if "" in self._heads:
+                head = self._heads[""]
+                made += predict(head.task, block, self._preprocessor, head.facts, self._call).predictions
+            else:
+                made += predict_all(self._heads, block, self._read, self._preprocessor, self._call)
         return [restored(prediction, trail) for prediction, trail in zip(made, trails, strict=True)]
 
-    def _check_sizes(self, names: Sequence[str]) -> None:
-        """A cut-off graph must not reach onnxruntime, which maps it; its checksum is left to `verify`."""
-        sizes: dict[str, int] = self.description["bytes"]
-        for name in {*names, *sizes}:
-            file = self.folder / name
-            found = file.stat().st_size if file.is_file() else None
-            if found is None or found != sizes.get(name):
-                state = "is missing" if found is None else f"has {found} bytes instead of {sizes.get(name)}"
-                raise DamagedError(f"{file} {state}; copy or export the bundle again")
+    def _opened_tasks(self) -> dict[str, Head]:
+        """The bundle's tasks by their names; where there is only one, its name is empty."""
+        tasks = self.description.get("tasks") or {"": self.description["task"]}
+        return {
+            name: Head(RuntimeTask(self._module(task["module"]), task["settings"]), task["facts"], task.get("reads", self._read))
+            for name, task in tasks.items()
+        }  # fmt: skip
 
     def _graph_files(self) -> dict[str, Path]:
         files = {name: graph["files"][self.precision] for name, graph in self.description["graphs"].items()}
@@ -200,99 +295,41 @@ class Bundle:
                 raise DamagedError(f"{self.folder / DESCRIPTION} names {name}, which {manifest.NAME} does not list")
         return {graph: self.folder / name for graph, name in files.items()}
 
+    def _check_graphs(self) -> None:
+        """Graphs and labels must be those that the description tells of."""
+        graphs = self.description["graphs"]
+        described.check_signatures(self.folder, graphs, self._call)
+        for name, head in self._heads.items():
+            output = f"{name}.logits" if name else "logits"
+            described.check_labels(self.folder, graphs, head.facts.get("labels", []), output)
+
     def _module(self, name: str) -> ModuleType:
         return trusted_module(name, self.description["requires"], self.folder)
 
 
-def find(path: str | PathLike[str]) -> Path:
-    """Give the bundle's folder for it or for a run's folder. Raises RecipeError where there is none, or a choice."""
-    folder = Path(path)
-    for candidate in (folder, folder / "bundle"):
-        if (candidate / DESCRIPTION).is_file():
-            return candidate
-    if found := sorted(file.parent.name for file in folder.glob(f"*/{DESCRIPTION}")):
-        raise RecipeError(
-            f"{folder} is no bundle, but has bundles in it: {', '.join(found)}; name one, such as {folder / found[0]}"
-        )
-    raise RecipeError(f"{folder} is no bundle, and no run with one: {DESCRIPTION} is neither in it nor in its bundle/")
+def _short(prediction: Any) -> Any:
+    """A prediction without most of the numbers of its vectors."""
+    if isinstance(prediction, dict):
+        return {key: _short(value) for key, value in prediction.items()}
+    if isinstance(prediction, list) and len(prediction) > 4 and all(isinstance(part, float) for part in prediction):
+        return [*prediction[:3], f"… {len(prediction)} numbers"]
+    return prediction
 
 
-def modules_of(settings: Any) -> Iterator[str]:
-    """Give the modules that a preprocessor's settings name: those of its parts, each ``{"module": …, "settings": …}``."""
-    if isinstance(settings, Mapping):
-        if isinstance(settings.get("module"), str):
-            yield settings["module"]
-        settings = list(settings.values())
-    if isinstance(settings, list):
-        for value in settings:
-            yield from modules_of(value)
+def _value(row: str | Mapping[str, Any], name: str) -> Any:
+    return row if isinstance(row, str) else row[name]
 
 
-def trusted_module(name: str, requires: Mapping[str, str], folder: Path) -> ModuleType:
-    """Import a module that a bundle names: one of hft's, or of an installed hft plugin that the bundle requires.
-
-    A bundle is data from anywhere; it must not be able to import whatever lies on the path.
-    """
-    package = name.partition(".")[0]
-    if package not in OWN_PACKAGES:
-        _check_plugin(package, name, requires, folder)
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise PluginError(
-            f"{folder} needs the module {name}, which cannot be imported ({error}); install "
-            f"{_listed(requires) or 'the hft-core version of the bundle'}"
-        ) from error
-
-
-def _check_plugin(package: str, name: str, requires: Mapping[str, str], folder: Path) -> None:
-    """Raise PluginError unless `package` is offered, through an entry point, by a distribution in `requires`."""
-    from importlib.metadata import entry_points  # slow, and only foreign modules need it
-
-    wanted = {_normalised(distribution) for distribution in requires}
-    for entry in entry_points(group="hft"):
-        if entry.module.partition(".")[0] == package and entry.dist and _normalised(entry.dist.name) in wanted:
-            return
-    raise PluginError(
-        f"{folder} names the module {name}, which belongs to no installed hft plugin that the bundle requires "
-        f"({_listed(requires) or 'it requires none'}); install it, if you trust where the bundle comes from"
-    )
-
-
-def _check_installed(requires: Mapping[str, str], folder: Path) -> None:
-    """Raise PluginError for a distribution that the bundle needs and that is not installed."""
-    if not requires:
-        return
-    from importlib.metadata import PackageNotFoundError, version
-
-    for name, wanted in requires.items():
-        try:
-            version(name)
-        except PackageNotFoundError:
-            raise PluginError(f"{folder} needs {name}, which is missing; run: pip install {name}=={wanted}") from None
-
-
-def _normalised(distribution: str) -> str:
-    return distribution.lower().replace("_", "-").replace(".", "-")
-
-
-def _listed(requires: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in requires.items())
-
-
-def _described(folder: Path) -> dict[str, Any]:
-    file = folder / DESCRIPTION
-    try:
-        description: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        version = description["format"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise DamagedError(f"{file} is not a bundle's description: {error}") from None
-    if version != FORMAT:
-        raise PluginError(f"{file} has format {version}, this hft-core reads {FORMAT}; install the bundle's version")
-    return description
+def _renamed(row: Mapping[str, Any], read: Sequence[str], head: Head) -> Mapping[str, Any]:
+    """The row with the columns that are read under the names that a task has for them."""
+    return {**row, **{own: row[name] for own, name in zip(head.reads, read, strict=True)}}
 
 
 def _carried(row: Mapping[str, Any], prediction: dict[str, Any], read: Sequence[str]) -> dict[str, Any]:
     """Put the columns that the model does not read before the prediction, which keeps its own keys."""
-    carried = {(f"input_{name}" if name in prediction else name): row[name] for name in row if name not in read}
+    carried = {
+        (f"input_{name}" if name in prediction or name == ERROR else name): row[name]
+        for name in row
+        if name not in read
+    }
     return carried | prediction

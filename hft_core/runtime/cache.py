@@ -25,18 +25,32 @@ class Cache:
         """Give the cache of the named rows, in that order; a row may be named twice."""
         return Cache({name: array[rows] for name, array in self._entries.items()})
 
+    def with_new(self, entries: Mapping[str, Any]) -> Cache:
+        """Give the cache with these entries in place of its own of the same names; the others stay as they are."""
+        return Cache(self._entries | dict(entries))
+
     def inputs(self) -> dict[str, Any]:
         """Give the arrays under the names of the graph's inputs."""
         return {PAST + name: array for name, array in self._entries.items()}
 
+    def outputs(self) -> dict[str, Any]:
+        """Give the arrays under the names of the graph's outputs."""
+        return {PRESENT + name: array for name, array in self._entries.items()}
 
-def names_past(arrays: Mapping[str, Any]) -> bool:
-    """Whether the caller gives the past array by array, as checks of a graph do, and so wants the present in that form."""
-    return any(name.startswith(PAST) for name in arrays)
 
+def folded(outputs: Mapping[str, Any], before: Cache | None) -> dict[str, Any]:
+    """Put the outputs that the next call takes, if there are any, into one `cache`.
 
-def folded(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the outputs that the next call takes, if there are any, into one `cache`."""
+    What went in with `before` and does not come out stays in it, such as the keys and values of a text that was read
+    once and that each further token looks at.
+    """
     present = {name.removeprefix(PRESENT): array for name, array in outputs.items() if name.startswith(PRESENT)}
     ordinary = {name: array for name, array in outputs.items() if not name.startswith(PRESENT)}
-    return ordinary | ({"cache": Cache(present)} if present else {})
+    return ordinary | ({"cache": (before or Cache({})).with_new(present)} if present else {})
+
+
+def unfolded(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo `folded`, for who compares a graph's outputs one by one: arrays of numpy under their own names."""
+    cache = outputs.get("cache")
+    ordinary = {name: array for name, array in outputs.items() if name != "cache"}
+    return ordinary | ({name: np.asarray(array) for name, array in cache.outputs().items()} if cache else {})

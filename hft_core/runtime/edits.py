@@ -33,11 +33,13 @@ def checked(text: str, edits: Iterable[Edit]) -> list[Edit]:
     return ordered
 
 
-def apply(text: str, edits: Iterable[Edit]) -> str:
+def apply(text: str, edits: Sequence[Edit]) -> str:
     """Carry out `edits` (any order, not overlapping) on `text`."""
     pieces: list[str] = []
-    position = 0
-    for start, end, replacement in checked(text, edits):
+    position, size = 0, len(text)
+    for start, end, replacement in edits:
+        if not position <= start <= end <= size:
+            return apply(text, checked(text, edits))  # they were in no order, or this raises
         pieces += (text[position:start], replacement)
         position = end
     pieces.append(text[position:])

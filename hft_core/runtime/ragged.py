@@ -49,10 +49,11 @@ class Ragged:
 
     def take(self, rows: NDArray[np.int64]) -> Ragged:
         """Give the named rows, in that order, as a new Ragged."""
-        lengths = self.lengths[rows]
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        return Ragged(self.values[np.repeat(self.offsets[:-1][rows], lengths) + within], offsets)
+        return Ragged(self.values[np.repeat(starts, lengths) + within], offsets)
 
     def mask(self, width: int | None = None, side: str = "right") -> NDArray[np.bool_]:
         """True where a padded matrix [rows, width] holds a value; `width` defaults to the longest row (at least 1)."""

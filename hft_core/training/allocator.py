@@ -1,25 +1,38 @@
-"""Keeps big buffers in the process between steps, where glibc's malloc would give them back each time.
+"""What the process does with memory: big buffers stay in it between steps, compiled kernels do not pile up.
 
-Every step allocates the dense gradient of the embedding table anew. Above 32 MB, glibc maps fresh pages
-for it, and the kernel clears them one by one: measured, a fifth of a MiniLM step's CPU time. Kept on the
-heap, the same pages serve the next step.
+Every step allocates the dense gradient of the embedding table anew. Above 32 MB, glibc maps fresh pages for it, and the
+kernel clears them one by one: measured, a fifth of a MiniLM step's CPU time. Kept on the heap, the same pages serve the
+next step.
+
+On a CPU, oneDNN compiles a kernel for each shape of a matrix product and keeps 1,024 of them. Batches of many lengths fill
+that up: measured, 230 MB after 120 steps of MiniLM; with 64 kept, steps took no longer than they vary by themselves.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
+import os
 import platform
 from functools import cache
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # of mallopt(3)
+_KERNELS = "64"
 
 
 @cache
-def keep_large_buffers() -> bool:
-    """Tell malloc, once per process, to take big buffers from the heap and keep it; whether that was possible."""
+def settle_memory() -> None:
+    """Tell malloc and oneDNN, once per process and before the first matrix product; what the environment says goes first."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KERNELS)
     if platform.libc_ver()[0] != "glibc":
-        return False
+        return
     mallopt = ctypes.CDLL(None).mallopt
-    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 64 * 2**20))
-    accepted = [mallopt(name, value) for name, value in settings]
-    return accepted == [1] * len(settings)
+    for name, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 64 * 2**20)):
+        mallopt(name, value)
+
+
+def give_back() -> None:
+    """Return what nobody holds any more to the system: after training, its gradients, states and buffers."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,14 +27,28 @@ class MicroBatch:
     count: int
     """What its loss is divided by."""
     arrays: dict[str, torch.Tensor]
+    spare: bool = False
+    """It counts nothing, and only gives its process a pass where the others have one more."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which pieces of each batch a process gets: one in `processes`, beginning with its own number."""
+
+    process: int = 0
+    processes: int = 1
+    fill: bool = False
+    """Make as many pieces as give each process as many, as far as the rows go, not only as many as their size asks for.
+    What is drawn by piece, such as dropout, then depends on the number of processes."""
+    even: bool = False
+    """Give each process as many passes as the others, by spare ones."""
 
 
 class Batches(Dataset[list[list[MicroBatch]] | Exception]):
     """Item i: the micro-batches of step i, a list for each stream; none for a stream whose weight is 0 there."""
 
-    def __init__(self, streams: Sequence[LiveStream], steps: int, size: int, process: int = 0, processes: int = 1):
-        self.streams, self.steps, self.size = streams, steps, size
-        self.process, self.processes = process, processes
+    def __init__(self, streams: Sequence[LiveStream], steps: int, size: int, share: Share = Share()):
+        self.streams, self.steps, self.size, self.share = streams, steps, size, share
 
     def weight(self, stream: LiveStream, step: int) -> float:
         """A stream's weight at a step."""
@@ -48,8 +62,13 @@ class Batches(Dataset[list[list[MicroBatch]] | Exception]):
             return error
 
     def _of(self, stream: LiveStream, step: int) -> list[MicroBatch]:
-        made = stream.micro_batches(step, self.size, self.process, self.processes)
-        return [micro_batch(stream, number, batch) for number, batch in made]
+        share = self.share
+        pieces = stream.pieces(step, self.size, multiple=share.processes if share.fill else 1)
+        own = range(share.process, len(pieces), share.processes)
+        batches = [micro_batch(stream, number, stream.made(pieces[number])) for number in own]
+        if share.even and len(own) < -(-len(pieces) // share.processes):
+            batches.append(replace(micro_batch(stream, 0, stream.made(pieces[0])), count=0, spare=True))
+        return batches
 
     def from_step(self, first: int, workers: int) -> Iterator[list[list[MicroBatch]]]:
         """The batches of the steps from `first` on, made by `workers` processes ahead of training (0: when asked)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,27 @@ def save(work: Path, step: int, tensors: dict[str, torch.Tensor], state: dict[st
         shutil.rmtree(old)
 
 
-def latest(work: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-    """Give tensors and state of the newest undamaged checkpoint, None where there is none."""
+def newest(work: Path, say: Callable[[str], None]) -> Path | None:
+    """Find the newest undamaged checkpoint, None where there is none.
+
+    Damaged ones are removed; one line to `say` names them, and what the stage goes on from instead.
+    """
+    found, lost = None, []
     for folder in sorted(work.glob("step-*"), reverse=True):
         if damage(folder) is None:
-            return load_file(folder / "tensors.safetensors"), json.loads((folder / "state.json").read_text("utf-8"))
-        shutil.rmtree(folder, ignore_errors=True)  # its checksums do not match: the one before is used
-    return None
+            found = folder
+            break
+        lost.append(folder.name)
+        shutil.rmtree(folder, ignore_errors=True)
+    if lost:
+        instead = f"{found.name} is used" if found else "the stage starts from its beginning"
+        say(f"damaged checkpoint{'s' * (len(lost) > 1)} left out: {', '.join(lost)}; {instead}")
+    return found
+
+
+def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Give tensors and state of a checkpoint."""
+    return load_file(folder / "tensors.safetensors"), json.loads((folder / "state.json").read_text("utf-8"))
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -43,8 +43,8 @@ class Gradients:
         for batch in batches:
             loss = self.loss(stream, batch, step)
             if loss.sum.requires_grad:  # a head without parameters of its own has none while heads settle
-                self.accelerator.backward(loss.sum * factor)
-            total += float(loss.sum.detach())
+                self.accelerator.backward(loss.sum * (0 if batch.spare else factor))
+            total += 0 if batch.spare else float(loss.sum.detach())
         return total
 
     def _add_coupled(self, stream: LiveStream, batches: Sequence[MicroBatch], factor: float, step: int) -> float:
@@ -55,14 +55,18 @@ class Gradients:
         """
         with torch.no_grad():
             parts = [self._vectors(stream, batch, step) for batch in batches]
-        names = list(parts[0]) if parts else []
-        whole, first = self.processes.together({name: torch.cat([part[name] for part in parts]) for name in names})
+        own = [part for batch, part in zip(batches, parts, strict=True) if not batch.spare]
+        names = list(own[0]) if own else []
+        whole, first = self.processes.together({name: torch.cat([part[name] for part in own]) for name in names})
         leaves = {name: rows.detach().requires_grad_(rows.is_floating_point()) for name, rows in whole.items()}
         with self.accelerator.autocast():
             loss = stream.objective.couple(leaves).sum
         loss.backward()  # type: ignore[no-untyped-call]  # torch's is untyped
         for batch, part in zip(batches, parts, strict=True):
             vectors = self._vectors(stream, batch, step)
+            if batch.spare:
+                self.accelerator.backward(sum(rows.sum() for rows in vectors.values() if rows.requires_grad) * 0)
+                continue
             behind = first + len(next(iter(part.values())))
             carried = [
                 (vectors[name] * gradient[first:behind]).sum()
@@ -77,14 +81,7 @@ class Gradients:
     def loss(self, stream: LiveStream, batch: MicroBatch, step: int) -> Loss:
         """The objective's loss with the techniques around it, under the seed of this step and micro-batch."""
         self._reseed(stream, batch, step)
-
-        def plain(arrays: dict[str, torch.Tensor], net: torch.nn.Module | None = None) -> Loss:
-            return stream.objective.loss(partial(net or self.trained, stream.head), arrays)
-
-        compute: Compute = plain
-        for technique, state in self.techniques:
-            if technique.applies(stream.objective):
-                compute = _around(compute, technique, state)
+        compute = loss_of(stream, self.trained, self.techniques)
         with self.accelerator.autocast():
             return compute(on_device(batch, self.accelerator.device))
 
@@ -97,6 +94,19 @@ class Gradients:
     def _reseed(self, stream: LiveStream, batch: MicroBatch, step: int) -> None:
         """Whatever is drawn in a pass depends on step, micro-batch and objective alone."""
         torch.manual_seed(key_of(self.seed, "dropout", step, batch.number, stream.position) % 2**63)
+
+
+def loss_of(stream: LiveStream, trained: torch.nn.Module, techniques: Sequence[tuple[Technique, Any]]) -> Compute:
+    """The objective's loss of a batch's arrays, with the techniques around it."""
+
+    def plain(arrays: dict[str, torch.Tensor], net: torch.nn.Module | None = None) -> Loss:
+        return stream.objective.loss(partial(net or trained, stream.head), arrays)
+
+    compute: Compute = plain
+    for technique, state in techniques:
+        if technique.applies(stream.objective):
+            compute = _around(compute, technique, state)
+    return compute
 
 
 def _around(compute: Compute, technique: Technique, state: Any) -> Compute:

@@ -9,7 +9,7 @@ import torch
 
 from hft_core.components import Call, Columns, Facts, Preprocessor, Task
 from hft_core.components.net import Net
-from hft_core.runtime.cache import Cache, folded, names_past
+from hft_core.runtime.cache import Cache, folded
 from hft_core.runtime.driver import Outcome, by_length, predict
 from hft_core.runtime.ragged import Arrays, take
 
@@ -23,8 +23,10 @@ def torch_call(net: Net, head: str) -> Call:
         past = {} if cache is None else cache.inputs()
         with torch.inference_mode():
             outputs = net.run(head, graph, **tensors, **past)
-        found = outputs if names_past(arrays) else folded(outputs)
-        return {name: output if isinstance(output, Cache) else _numpy(output) for name, output in found.items()}
+        return {
+            name: output if isinstance(output, Cache) else _numpy(output)
+            for name, output in folded(outputs, cache).items()
+        }
 
     return call
 
@@ -35,7 +37,7 @@ def _numpy(output: torch.Tensor) -> np.ndarray[Any, Any]:
 
 
 def infer(
-    net: Net, head: str, task: Task, columns: Columns, preprocessor: Preprocessor, facts: Facts, batch_size: int = 64
+    net: Net, head: str, task: Task, columns: Columns, preprocessor: Preprocessor, facts: Facts, batch_size: int = 32
 ) -> Outcome:
     """Predict all rows in evaluation mode; the net's mode is as before afterwards."""
     training = net.training
@@ -46,8 +48,11 @@ def infer(
         net.train(training)
 
 
-def vectors(net: Net, arrays: Arrays, preprocessor: Preprocessor, batch_size: int = 64) -> np.ndarray[Any, Any] | None:
-    """Give the net's `embed` of each entry, float32 [entries, width], or None where it has none."""
+def vectors(net: Net, arrays: Arrays, preprocessor: Preprocessor, batch_size: int = 32) -> np.ndarray[Any, Any] | None:
+    """Give the net's `embed` of each row, float32 [rows, width]; None where it has none, or rows have several entries."""
+    row = np.asarray(arrays.get("row", ()))
+    if not np.array_equal(row, np.arange(len(row))):
+        return None
     net.eval()
     device = next(net.parameters()).device
     inputs: Arrays = {name: array for name, array in arrays.items() if name != "row"}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from hft_core.components import Columns, Facts, HeadSpec, Metric, Model, Preprocessor, Task
+from hft_core.components import Columns, Facts, HeadSpec, Metric, Model, Preprocessor, Task, Technique
 from hft_core.components.net import Net
 from hft_core.recipe.metrics import Best
 from hft_core.recipe.model import Stage
@@ -54,6 +54,11 @@ class Job:
     """Called after each step with step, steps and figures."""
     metrics: Sequence[Metric] = ()
     """Metrics of language-modelling statistics."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """How several processes share the weights, see `sharding`."""
+    tell: Callable[[str, Mapping[str, Any]], None] = lambda event, fields: None
+    """Called with what happened, and its figures: `resumed`, `train` (a point of the curve), `validation`, `checkpoint`,
+    `divided` (memory did not suffice)."""
 
 
 @dataclass
@@ -68,3 +73,5 @@ class Result:
     history: list[dict[str, Any]] = field(default_factory=list)
     best_step: int | None = None
     notes: list[str] = field(default_factory=list)
+    techniques: Sequence[tuple[Technique, Any]] = ()
+    """The stage's techniques with their states, for what they save beside the model."""

@@ -35,14 +35,21 @@ def try_out(net: Net, job: Job) -> None:
         _figures(net, job, wanted, few, wanted.task)
 
 
+def can_decide(job: Job) -> bool:
+    """Whether there is a figure to choose the best step by."""
+    if job.stage.stage == "pretrain":
+        return any(stream.order.held for stream in job.streams)
+    rows = {wanted.head: _rows(wanted.columns) for wanted in job.validations}
+    return job.best is not None and rows.get(job.best.task, 0) >= _SMALLEST_CHOICE
+
+
 def score(job: Job, figures: dict[str, float]) -> float | None:
     """The figure that chooses the best step, greater being better; None where the last weights are kept."""
-    if job.stage.stage == "pretrain":
-        losses = [value for name, value in figures.items() if name.endswith(" loss")]
-        return -sum(losses) if losses else None
-    rows = {wanted.head: _rows(wanted.columns) for wanted in job.validations}
-    if job.best is None or rows.get(job.best.task, 0) < _SMALLEST_CHOICE:
+    if not can_decide(job):
         return None
+    if job.stage.stage == "pretrain":
+        return -sum(value for name, value in figures.items() if name.endswith(" loss"))
+    assert job.best is not None  # can_decide says so
     return figures[job.best.title] * (1 if job.best.metric.greater_is_better else -1)
 
 

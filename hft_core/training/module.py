@@ -11,13 +11,16 @@ from hft_core.components.net import Net
 class Forward(torch.nn.Module):
     """What accelerate wraps (mixed precision, data parallelism), so that the net itself stays plain."""
 
-    def __init__(self, net: Net):
+    def __init__(self, net: Net, copies: bool = False):
+        """`copies`: give no views, for a change in place of one would cut it off from what watches the outputs."""
         super().__init__()
-        self.net = net
+        self.net, self.copies = net, copies
 
     def forward(self, head: str, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
         """Run backbone and one head."""
         outputs: dict[str, torch.Tensor] = self.net(head, **arrays)
+        if self.copies:
+            return {name: output.clone() if output._is_view() else output for name, output in outputs.items()}
         return outputs
 
 

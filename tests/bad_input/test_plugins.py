@@ -8,21 +8,7 @@ from typing import Any
 
 import pytest
 
-SHOUT = '''
-from typing import Literal
-from hft_core import Augmenter, Edit, hookimpl
-
-class Shout(Augmenter):
-    """Upper-case every text."""
-    type: Literal["shout"]
-
-    def edits(self, texts, spans, random):
-        return [[Edit(0, len(text), text.upper())] for text in texts]
-
-@hookimpl
-def register_augmenters():
-    return [Shout]
-'''
+from ..plugin_files import SHOUT
 
 
 @pytest.fixture
@@ -42,7 +28,12 @@ def plugin(tiny: Any) -> Callable[..., Path]:
 @pytest.mark.parametrize(
     ("place", "given", "said"),
     [
-        (("data", "train"), "cvs", "there is no reader 'cvs'; did you mean 'csv'? Installed: conll, csv, jsonl, text."),
+        (
+            ("data", "train"),
+            "cvs",
+            "there is no reader 'cvs'; did you mean 'csv'? Installed: conll, csv, dataset, jsonl, parallel, parquet, sql, squad, "
+            "text.",
+        ),
         (("task",), "text-clasification", "task: there is no task 'text-clasification'; did you mean 'text-classif"),
         (("model",), "brt", "model: there is no model 'brt'; did you mean 'bert'?"),
         (("stages", 0, "objectives", 0), "tusk", "there is no objective 'tusk'; did you mean 'task'?"),
@@ -158,7 +149,7 @@ def test_what_is_disabled_is_named(tiny: Any, hft_here: Callable[..., Any], refu
         "there is no optimizer 'adam'. Installed: none. Disabled by HFT_DISABLED_PLUGINS: optimizers.",
     )
     outcome = hft_here("check", recipe, HFT_ALLOWED_PLUGINS="readers")
-    refused(outcome, "recipe", "Disabled by HFT_ALLOWED_PLUGINS: augmenters, cleaners, metrics,")
+    refused(outcome, "recipe", "Disabled by HFT_ALLOWED_PLUGINS: augmenters, cleaners, ")
     outcome = hft_here("check", recipe, HFT_DISABLED_PLUGINS="metrics")
     refused(outcome, "recipe", "evaluate.metrics: there is no metric 'accuracy'")
     assert "warning" not in outcome.err  # it was done on purpose

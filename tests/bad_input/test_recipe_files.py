@@ -167,12 +167,14 @@ def test_set_that_works(tiny: Any, hft_here: Callable[..., Any]) -> None:
             id="two figures of one name",
         ),
         pytest.param(
-            lambda r: r["stages"][0].update(when="helps"), "`when: helps` needs the evidence gate", id="when of a stage"
+            lambda r: (r["stages"][0].update(when="helps"), r.update(evaluate={"seeds": 2})),
+            "stages.0.when: `when: helps` may drop this entry, and the recipe is not valid without it",
+            id="when of the only stage",
         ),
         pytest.param(
             lambda r: r.update(prepare={"augment": [{"type": "synonyms", "when": "helps"}]}),
-            "prepare.augment.0.when: `when: helps` needs the evidence gate",
-            id="when of an entry",
+            "prepare.augment.0.when: `when: helps` needs several seeds",
+            id="when with one seed",
         ),
         pytest.param(
             lambda r: r.update(export=[{"type": "onnx"}, {"type": "onnx", "precisions": ["int8"]}]),

@@ -38,6 +38,49 @@ def test_a_learning_rate_that_explodes(
     assert outcome.err.count("in the store already") == 5
 
 
+def test_the_last_good_checkpoint_is_kept(
+    tiny: Any,
+    hft_here: Callable[..., Any],
+    refused: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same stage goes on from it when it is well again; a stage with other data begins anew, and leaves it alone."""
+    from hft_plugins.text_classification.objective import Classification
+
+    loss, computed = Classification.loss, 0
+
+    def broken(self: Any, net: Any, batch: Any) -> Any:
+        nonlocal computed
+        computed += 1
+        found = loss(self, net, batch)
+        return type(found)(found.sum * (float("nan") if computed == 2 + 3 else 1), found.outputs)
+
+    tiny.recipe["stages"][0] |= {"batch_size": 10, "checkpoint_minutes": 0}
+    assert hft_here("run", tiny.write(), "--out", tmp_path / "whole", HFT_STORE=str(tmp_path / "other")).code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Classification, "loss", broken)
+        refused(hft_here("run", tiny.write()), "non-finite", "step 3: ", "Nothing was changed by it", "lines train ")
+
+    def checkpoints() -> list[str]:
+        return sorted(folder.name for folder in (tmp_path / "store" / "work").glob("*/step-*"))
+
+    assert checkpoints() == ["step-000000001", "step-000000002"]
+    rows = (tiny.folder / "train.csv").read_text()
+    (tiny.folder / "train.csv").write_text(rows.rpartition("n0x59")[0] + "n0x60,pos\n")
+    outcome = hft_here("run", tiny.write())
+    assert outcome.code == 0, outcome.err
+    assert "continuing" not in outcome.err
+    assert checkpoints() == ["step-000000001", "step-000000002"]
+    (tiny.folder / "train.csv").write_text(rows)
+    outcome = hft_here("run", tiny.write())
+    assert outcome.code == 0, outcome.err
+    assert "continuing at step 2 of 6" in outcome.err
+    weights = [folder / "model" / "model.safetensors" for folder in (tmp_path / "whole", tiny.folder / "runs" / "tiny")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert checkpoints() == []
+
+
 def test_weights_that_are_not_numbers(
     tiny: Any, hft_here: Callable[..., Any], refused: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -67,13 +110,16 @@ def test_a_step_that_does_not_fit_into_memory(
 
     monkeypatch.setattr(Classification, "loss", loss)
     outcome = hft_here("run", tiny.write())
-    refused(outcome, "memory", "a step of 32 rows", "does not fit into memory", "`micro_batch: 16`")
+    refused(outcome, "memory", "a forward and backward pass of 1 row does not fit into memory", "lora")
 
 
 def test_masked_words_without_a_mask(tiny: Any, hft_here: Callable[..., Any], refused: Callable[..., None]) -> None:
-    tiny.recipe["model"] = {"type": "gpt", "source": {"scratch": "tiny", "tokenizer": {"type": "bpe", "size": 300}}}
+    from hft_plugins.transformers import tokenizer
+
+    tokenizer.train("bpe", 300, ["a decoder's tokenizer"], "gpt").save(str(tiny.folder / "bpe.json"))
+    tiny.recipe["model"] = {"type": "bert", "source": {"scratch": "tiny", "tokenizer": "bpe.json"}}
     tiny.recipe["stages"].insert(0, {"stage": "pretrain", "objectives": [{"type": "masked-lm", "data": "train"}]})
-    refused(hft_here("run", tiny.write()), "plugin", "the tokenizer has no mask token; use causal-lm")
+    refused(hft_here("run", tiny.write()), "plugin", "the tokenizer has no [MASK] token")
 
 
 def test_a_class_that_the_metric_does_not_find(

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # A reader that holds the first node's lock for as long as a file is there.
 SLOW = '''
 import time

@@ -18,10 +18,6 @@ import pytest
 DISTRIBUTIONS = Path(__file__).parent / "distributions"
 
 
-class Crash(BaseException):
-    """Ends a run where a killed process would have ended."""
-
-
 Pairs = list[tuple[str, str]]
 
 
@@ -106,25 +102,3 @@ def python_path(distribution: Callable[[str], Path]) -> Callable[..., str]:
         return os.pathsep.join(str(distribution(name)) for name in names)
 
     return joined
-
-
-@pytest.fixture
-def crash_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
-    """Give ``crash_at(step, work)``: does `work`, which ends without any clean-up once it has kept the given step."""
-
-    def crash(wanted: int, work: Callable[[], object]) -> None:
-        from hft_core.training import checkpoint
-
-        save = checkpoint.save
-
-        def saved(folder: Path, step: int, *rest: Any) -> None:
-            save(folder, step, *rest)
-            if step == wanted:
-                raise Crash
-
-        with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, "save", saved)
-            with pytest.raises(Crash):
-                work()
-
-    return crash

@@ -1,7 +1,8 @@
 """One optimizer step of each shape of model and objective, in this process or as one of several.
 
-As a script: ``one_step.py FOLDER MICRO_BATCH SHAPE…`` in the environment that torch.distributed wants; rank 0 writes the
-update of each shape to ``FOLDER/SHAPE/update.safetensors``. `prepare` has made the folder of the shape before.
+As a script: ``one_step.py FOLDER MICRO_BATCH SHAPE…`` in the environment that torch.distributed wants, and with STRATEGY
+(ddp or fsdp) in it; rank 0 writes the update of each shape to ``FOLDER/SHAPE/update-STRATEGY.safetensors``. `prepare` has
+made the folder of the shape before.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,12 @@ from hft_core.training.job import Job
 from hft_core.training.loop import train
 from hft_core.training.stopping import StopRequest
 from hft_core.training.streams import LiveStream
+from hft_plugins.embeddings.negatives import InBatchNegatives
+from hft_plugins.embeddings.scored import CoSent
+from hft_plugins.embeddings.task import SentenceEmbedding, SentenceSimilarity
 from hft_plugins.optimizers.schedules import Constant
 from hft_plugins.optimizers.torch_optimizers import SGD
+from hft_plugins.text_classification.contrastive import SupervisedContrastive
 from hft_plugins.text_classification.objective import Classification
 from hft_plugins.text_classification.task import TextClassification
 from hft_plugins.token_classification.objective import Tagging
@@ -58,7 +63,7 @@ class Part:
 
     @property
     def head(self) -> str:
-        return "main" if self.task else self.objective.type_name()
+        return self.objective.trained_task or self.objective.type_name()
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,13 @@ def classification() -> Part:
     return Part(objective, columns, task.roles(), task, task.learn([columns]))
 
 
+def side_loss() -> Part:
+    """Rows alone with their label in a piece, or on a process, are not so in the step."""
+    part = classification()
+    objective = SupervisedContrastive(type="supervised-contrastive", data="train", task="main")
+    return replace(part, objective=objective)
+
+
 def tagging() -> Part:
     task = TokenClassification(type="token-classification")
     columns: Columns = {"text": texts(BATCH, 9)}
@@ -105,12 +117,12 @@ def causal_lm() -> Part:
 
 
 def seq2seq() -> Part:
-    from hft_seq2seq.objective import Seq2Seq
-    from hft_seq2seq.task import TextToText
+    from hft_seq2seq.objective import Rewrite
+    from hft_seq2seq.task import Rewriting
 
-    task = TextToText(type="text-to-text")
+    task = Rewriting(type="rewriting")
     columns: Columns = {"source": texts(BATCH, 4), "target": texts(BATCH, 5)}
-    return Part(Seq2Seq(type="seq2seq", data="train", task="main"), columns, task.roles(), task)
+    return Part(Rewrite(type="rewrite", data="train", task="main"), columns, task.roles(), task)
 
 
 def contrastive(plain: bool = False) -> Part:
@@ -125,6 +137,26 @@ def contrastive(plain: bool = False) -> Part:
     return Part(made, columns, task.roles(), task)
 
 
+def pairs() -> Part:
+    """With hard negatives, and rows that share their partner with one in another piece."""
+    task = SentenceEmbedding(type="sentence-embedding", negative="negative")
+    positive = texts(BATCH, 11)
+    columns: Columns = {
+        "text": texts(BATCH, 10),
+        "positive": [*positive[:12], *positive[:4]],
+        "negative": texts(BATCH, 12),
+    }
+    objective = InBatchNegatives(type="in-batch-negatives", data="train", task="main", symmetric=True)
+    return Part(objective, columns, task.roles(), task)
+
+
+def scored_pairs() -> Part:
+    task = SentenceSimilarity(type="sentence-similarity")
+    scores = (np.arange(BATCH) % 5 / 4).tolist()
+    columns: Columns = {"text": texts(BATCH, 13), "other": texts(BATCH, 14), "score": scores}
+    return Part(CoSent(type="cosent", data="train", task="main"), columns, task.roles(), task)
+
+
 SHAPES: dict[str, Callable[[], Shape]] = {
     "bert-classification": lambda: Shape("bert", [classification()]),
     "bert-masked-lm": lambda: Shape("bert", [masked_lm()]),
@@ -133,8 +165,12 @@ SHAPES: dict[str, Callable[[], Shape]] = {
     "gpt-causal-lm": lambda: Shape("gpt", [causal_lm()]),
     "t5-seq2seq": lambda: Shape("t5", [seq2seq()]),
     "bert-joint": lambda: Shape("bert", [classification(), masked_lm(weight=0.5)]),
+    "bert-mixed": lambda: Shape("bert", [classification(), masked_lm(weight=0.5, batch_size=6)]),
+    "bert-supervised-contrastive": lambda: Shape("bert", [classification(), side_loss()]),
     "bert-contrastive": lambda: Shape("bert", [contrastive()]),
     "bert-contrastive-plain": lambda: Shape("bert", [contrastive(plain=True)]),
+    "bert-in-batch-negatives": lambda: Shape("bert", [pairs()]),
+    "gpt-cosent": lambda: Shape("gpt", [scored_pairs()]),
     "bert-contrastive-joint": lambda: Shape("bert", [contrastive(), masked_lm(weight=0.5)]),
 }
 
@@ -173,8 +209,9 @@ def job(name: str, folder: Path, micro_batch: int) -> Job:
         file = folder / name / f"rows-{rank}.arrow"
         count = len(part.columns[part.roles.text[0]])
         write_table(file, [part.columns | {ROW: list(range(count)), VARIANT: [0] * count}])
-        arrays = encode_files(part.objective, [file], [context])
-        streams.append(LiveStream.open(part.objective, part.head, context, arrays, BATCH, position, seed=0))
+        shards = list(encode_files(part.objective, [file], [context]))
+        rows = part.objective.batch_size or BATCH
+        streams.append(LiveStream.open(part.objective, part.head, context, shards, rows, position, seed=0))
     stage = Stage(
         stage="finetune" if any(part.task for part in shape.parts) else "pretrain",
         objectives=[part.objective for part in shape.parts],
@@ -201,6 +238,7 @@ def job(name: str, folder: Path, micro_batch: int) -> Job:
         stop=StopRequest(),
         say=lambda text: None,
         advance=lambda step, steps, figures: None,
+        strategy=os.environ.get("STRATEGY", "ddp"),  # type: ignore[arg-type]  # ddp or fsdp
     )
 
 
@@ -268,4 +306,5 @@ if __name__ == "__main__":
         found = update(job(wanted, root, int(sys.argv[2])))
         assert torch.distributed.get_world_size() == int(os.environ["WORLD_SIZE"])  # not each for itself
         if os.environ["RANK"] == "0":
-            save_file({key: tensor.contiguous() for key, tensor in found.items()}, root / wanted / "update.safetensors")
+            file = root / wanted / f"update-{os.environ.get('STRATEGY', 'ddp')}.safetensors"
+            save_file({key: tensor.contiguous() for key, tensor in found.items()}, file)

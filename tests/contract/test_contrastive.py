@@ -141,7 +141,7 @@ def test_a_plain_loss_is_refused_in_pieces_and_trains_whole(tmp_path: Path, hft_
         "'contrastive-plain' couples the rows of a batch and has no `vectors`, so a batch of 32 cannot be computed"
     )
     assert message in refused.err
-    assert "in pieces of 8; remove `micro_batch`, or lower `batch_size`" in refused.err
+    assert "in pieces of 8; raise `micro_batch`, or lower `batch_size`" in refused.err
     assert hft_here("check", recipe, "--set", "stages.0.micro_batch=32").code == 0
     run = hft_core.run(recipe, overrides=["stages.0.micro_batch=null", "export=[]"])
     assert 0 <= run.metrics["validation"]["pair-retrieval"] <= 1

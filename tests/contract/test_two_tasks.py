@@ -188,3 +188,90 @@ def test_tags_and_labels_on_one_fresh_backbone(two: Any) -> None:
     assert {"names.entity-f1", "sentiment.accuracy"} <= set(run.metrics["validation"])
     assert load(run.bundles["sentiment"]).predict(["good"])[0].keys() == {"label", "score", "scores"}
     assert load(run.bundles["names"]).predict(["Anna"])[0].keys() == {"entities", "margin"}
+
+
+@pytest.mark.slow
+def test_one_graph_answers_all_tasks(two: Any, hft_here: Any) -> None:
+    """Labels of one file, tags of another whose column has another name; one cuts long texts, the other has windows."""
+    rows = [
+        {
+            "satz": f"{name} is here" + " and there" * (number % 3 * 9),
+            "entities": [{"start": 0, "end": len(name), "type": "person"}],
+        }
+        for number, name in enumerate(("Anna", "Bob", "吴重阳") * 14)
+    ]
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (two.folder / "rows.jsonl").write_text(lines, encoding="utf-8")
+    names = {"type": "token-classification", "text": "satz", "overlap": 4}
+    two.recipe["tasks"] = {"sentiment": two.recipe["tasks"]["sentiment"], "names": names}
+    two.recipe["data"] = {
+        "sentiment": two.recipe["data"]["sentiment"],
+        "names": {"train": {"type": "jsonl", "path": "rows.jsonl"}},
+    }
+    two.recipe["stages"][0]["objectives"] = [
+        {"type": "task", "task": name, "data": "train"} for name in ("sentiment", "names")
+    ]
+    two.recipe["export"] = [{"type": "onnx", "precisions": ["fp32", "int8"], "allow_drift": True, "tasks": "together"}]
+    run = hft_core.run(two.write())
+    assert not run.bundles
+    assert hft_here("verify", run.bundle).code == 0
+    described = json.loads((run.bundle / "bundle.json").read_text("utf-8"))
+    assert list(described["graphs"]["model"]["outputs"]) == ["sentiment.logits", "names.logits"]
+    assert described["text"] == ["review"], "the first task's name for it"
+    gates = [gate["gate"] for gate in json.loads((run.bundle / "parity.json").read_text("utf-8"))["gates"]]
+    assert {"numbers: sentiment.logits", "numbers: names.logits"} <= set(gates)
+    assert {f"{name}: decisions: {one}" for name in ("sentiment", "names") for one in ("fp32", "int8")} <= set(gates)
+
+    import onnx
+
+    graph = onnx.load(str(run.bundle / "onnx" / "model.onnx"), load_external_data=False).graph
+    assert sum(node.op_type == "Softmax" for node in graph.node) == 2, "two layers, computed once for both heads"
+
+    long = "Anna is here" + " and there" * 40
+    bundle = load(run.bundle)
+    assert bundle.tasks == ["sentiment", "names"]
+    [answer] = bundle.predict([{"review": long, "id": 3}])
+    assert list(answer) == ["id", "sentiment", "names"]
+    assert answer["sentiment"].keys() == {"label", "score", "scores"}
+    assert answer["names"].keys() == {"entities", "margin"}
+    apart = dict(two.recipe, export=[{"type": "onnx"}])
+    (two.folder / "apart.yaml").write_text(json.dumps(apart, ensure_ascii=False), encoding="utf-8")
+    alone = hft_core.run(two.folder / "apart.yaml", out=two.folder / "apart")
+    for name, columns in (("sentiment", {"review": long}), ("names", {"satz": long})):
+        [own] = load(alone.bundles[name]).predict([columns])
+        assert own == _near(answer[name]), "as the task alone would answer"
+    report = json.loads((run.folder / "report.json").read_text("utf-8"))
+    assert [other["task"] for other in report["other_tasks"]] == ["names"]
+
+
+def _near(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _near(part) for key, part in value.items()}
+    return (
+        [_near(part) for part in value]
+        if isinstance(value, list)
+        else pytest.approx(value, abs=1e-4)
+        if isinstance(value, float)
+        else value
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (
+            {"type": "text-classification", "text": "text", "pair": "other", "label": "about"},
+            "the task 'subject' reads 2 texts a row, and 'sentiment' 1 text; write `tasks: each`",
+        ),
+        ({"type": "text-generation", "text": "text"}, "the task 'subject' writes its predictions piece by piece"),
+    ],
+)
+def test_tasks_that_no_graph_answers_together(two: Any, hft_here: Any, task: dict[str, Any], said: str) -> None:
+    two.recipe["tasks"]["subject"] = task
+    if task["type"] == "text-generation":
+        two.recipe["model"]["type"] = "gpt"
+        two.recipe["model"]["source"] = {"scratch": "tiny", "tokenizer": {"type": "bpe", "size": 300}}
+    two.recipe["export"] = [{"type": "onnx", "tasks": "together"}]
+    outcome = hft_here("check", two.write())
+    assert outcome.code == 2
+    assert said in outcome.err, outcome.err

@@ -16,10 +16,11 @@ import pytest
 
 from hft_core import Augmenter, Columns, DataError, Edit, PluginError, Roles, RowFilter, TextCleaner
 from hft_core.data.augmentation import augment_split, with_variants
-from hft_core.data.checks import check_splits
 from hft_core.data.cleaning import clean_texts, edited
 from hft_core.data.ledger import Ledger
-from hft_core.data.prepare import Prepared, bound_task, prepare_held_out, prepare_text, prepare_train, shares_of
+from hft_core.data.prepare import prepare_held_out, prepare_text, prepare_train, shares_of
+from hft_core.data.prepared import Prepared, bound_task
+from hft_core.data.split_checks import check_splits
 from hft_core.data.splitting import assign
 from hft_core.data.table import ROW, VARIANT, count_rows, read_all, read_table, write_table
 from hft_core.recipe.model import Split
@@ -67,7 +68,7 @@ class Whole:
 
     @property
     def checks(self) -> list[Any]:
-        keys = {split: part.text_keys(split) for split, part in self.parts.items()}
+        keys = {split: np.concatenate(list(part.text_keys(split))) for split, part in self.parts.items()}
         own = [check for part in {id(part): part for part in self.parts.values()}.values() for check in part.checks]
         return own + check_splits(keys, {})
 
@@ -135,19 +136,26 @@ def test_copies_of_a_text_stay_together_and_labels_are_stratified(tmp_path: Path
             assert counts[split][label] == pytest.approx(share * whole[label], abs=3)
 
 
+def by_label(columns: dict[str, list[str]]) -> list[str]:
+    return columns["label"]
+
+
 def test_the_split_is_a_function_of_the_texts(tmp_path: Path) -> None:
     rows = many(300)
     columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
-    chosen = assign([columns], ROLES, {"validation": 0.1}, stratify=True)
+    chosen = assign([columns], ROLES, {"validation": 0.1}, by_label)
     order = random.Random(1).sample(range(300), 300)
     shuffled = {name: [values[index] for index in order] for name, values in columns.items()}
     parts = [{name: values[start : start + 77] for name, values in shuffled.items()} for start in range(0, 300, 77)]
-    again = assign(parts, ROLES, {"validation": 0.1}, stratify=True)
-    assert again == [chosen[index] for index in order]
+    again = assign(parts, ROLES, {"validation": 0.1}, by_label)
+    assert again.tolist() == chosen[order].tolist()
+    assert 20 < np.count_nonzero(chosen) < 40
     # Rows that are added later move few of the others.
     more = many(60, seed=9)
     grown = {"text": columns["text"] + [t for t, _ in more], "label": columns["label"] + [label for _, label in more]}
-    moved = sum(new != old for new, old in zip(assign([grown], ROLES, {"validation": 0.1}, True), chosen, strict=False))
+    moved = sum(
+        new != old for new, old in zip(assign([grown], ROLES, {"validation": 0.1}, by_label), chosen, strict=False)
+    )
     assert moved < 15
 
 

@@ -185,6 +185,16 @@ def reasons(row_filter: Any, *batches: dict[str, list[Any]], roles: Roles = ROLE
     return list(row_filter.reasons(iter(batches), roles))
 
 
+def test_labels_are_the_same_by_what_they_say() -> None:
+    """A JSON file may have a label as a number here and as a text there."""
+    roles = Roles(text=("text",), target=("label",))
+    batch = {"text": ["好吃"] * 4 + ["差"] * 2, "label": [1, "1", " 1", 1, "0", True]}
+    [found] = ExactDuplicates(type="exact-duplicates").reasons(iter([batch]), roles)
+    assert found == [None, "duplicate", "duplicate", "duplicate", "label-conflict", "label-conflict"]
+    lists = {"text": ["a b", "a b"], "label": [[{"start": 0, "end": 1}], [{"end": 1, "start": 0}]]}
+    assert list(ExactDuplicates(type="exact-duplicates").reasons(iter([lists]), roles)) == [[None, "duplicate"]]
+
+
 def test_exact_duplicates() -> None:
     first = {"text": ["Good", "很好", None, "bad"], "label": ["1", "1", "0", "0"]}
     second = {"text": ["good ", "很好", "", "new"], "label": ["1", "0", "1", "1"]}

@@ -50,7 +50,11 @@ class Block:
 
 
 def pages() -> list[Path]:
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*/README.md"))]
+    return [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+        *sorted((ROOT / "examples").glob("*/README.md")),
+    ]
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -86,6 +90,19 @@ def _even(text: str) -> str:
     return "\n".join(" ".join(line.split()) for line in text.strip().splitlines())
 
 
+def _own_packages(folder: Path) -> dict[str, str]:
+    """Let what a page installs with pip go into a folder of its own, which its later commands look into; nothing is fetched."""
+    site = folder / "site-packages"
+    pip = {
+        "TARGET": str(site),
+        "NO_DEPS": "1",
+        "NO_INDEX": "1",
+        "NO_BUILD_ISOLATION": "0",
+        "DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    return {f"PIP_{name}": value for name, value in pip.items()} | {"PYTHONPATH": str(site)}
+
+
 def _run(block: Block, folder: Path, where: str) -> str:
     command = ["bash", "-euo", "pipefail", "-c", block.text] if block.language == "bash" else [sys.executable, "-"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HFT_")}
@@ -95,7 +112,7 @@ def _run(block: Block, folder: Path, where: str) -> str:
         command,
         input=block.text if block.language == "python" else None,
         cwd=folder,
-        env=kept | {"PATH": path, "COLUMNS": "100", "OMP_WAIT_POLICY": "PASSIVE"},
+        env=kept | _own_packages(folder) | {"PATH": path, "COLUMNS": "100", "OMP_WAIT_POLICY": "PASSIVE"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import re
-import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from hft_core import errors
-from hft_core.cli.main import _COMMANDS
+from hft_core.cli.main import _COMMANDS, cli
 from hft_core.components import KINDS, Component
 from hft_core.recipe import load_recipe
 from hft_core.recipe.yaml import parse_yaml
 from hft_core.registry import load_registry
 from hft_core.registry.loader import _HOOKS
 
+from ..loading import module_at
 
-def _module(file: Path):
-    spec = importlib.util.spec_from_file_location(f"_docs_{file.stem}", file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-pages = _module(Path(__file__).with_name("pages.py"))
+pages = module_at(Path(__file__).with_name("pages.py"))
 ROOT = pages.ROOT
 DOCS = ROOT / "docs"
 TUTORIAL = DOCS / "tutorial.md"
@@ -113,6 +105,17 @@ def test_every_command_is_documented(command):
     assert re.search(rf"\bhft {command}\b", _all()), f"no page mentions `hft {command}`"
 
 
+def test_every_subcommand_and_option_of_plugins_is_documented():
+    """Of the commands that have others below them, and of the options by which plugins are chosen and held."""
+    pages_text = _all()
+    for name in _COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        for below in getattr(command, "commands", ()):
+            assert re.search(rf"\bhft {name} {below}\b", pages_text), f"no page mentions `hft {name} {below}`"
+    for option in ("--plugin", "--disable", "--locked", "--set"):
+        assert f"`{option}" in pages_text or f" {option} " in pages_text, f"no page mentions {option}"
+
+
 @pytest.mark.parametrize("hook", _HOOKS)
 def test_every_hook_is_documented(hook):
     assert f"`{hook}`" in (DOCS / "plugins.md").read_text("utf-8")
@@ -133,24 +136,34 @@ def test_every_exit_code_is_documented():
 
 
 def test_recipe_reference_is_what_the_code_says():
-    reference = _module(DOCS / "reference.py")
+    reference = module_at(DOCS / "reference.py")
     assert reference.PAGE.read_text("utf-8") == reference.page(), "run `python docs/reference.py`"
 
 
 def test_contract_is_what_the_code_says():
-    contract = _module(DOCS / "contract.py")
+    contract = module_at(DOCS / "contract.py")
     assert contract.PAGE.read_text("utf-8") == contract.page(), "run `python docs/contract.py`"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_page_of_a_kind_is_what_the_code_says(kind):
+    contract = module_at(DOCS / "contract.py")
+    page = contract.KIND_PAGES / f"{kind}.md"
+    assert page.read_text("utf-8") == contract.kind_page(kind), "run `python docs/contract.py`"
+    assert f"`register_{kind}s`" in page.read_text("utf-8")
+
+
 def _shown_in_contract():
-    contract = _module(DOCS / "contract.py")
-    return [cls for classes in contract.sections().values() for cls in classes]
+    contract = module_at(DOCS / "contract.py")
+    return [
+        pytest.param(cls, page, id=cls.__name__) for page, classes in contract.sections().items() for cls in classes
+    ]
 
 
-@pytest.mark.parametrize("cls", _shown_in_contract(), ids=lambda cls: cls.__name__)
-def test_contract_explains_every_field(cls):
+@pytest.mark.parametrize(("cls", "page"), _shown_in_contract())
+def test_contract_explains_every_field(cls, page):
     """Fields of dataclasses, settings, class variables and protocols' attributes: each has its row, and a docstring."""
-    section = (DOCS / "contract.md").read_text("utf-8").partition(f"\n`{cls.__name__}`: ")[2]
+    section = (DOCS / page).read_text("utf-8").partition(f"\n`{cls.__name__}`: ")[2]
     rows = section.partition("\n\n`")[0].partition("\n### ")[0]
     own_word = issubclass(cls, Component) and cls is not Component  # `kind` is explained once
     for name in inspect.get_annotations(cls):
@@ -182,7 +195,7 @@ def test_readme_recipe_is_valid(tmp_path):
     """The recipe that the README shows is the real thing: only its files are missing here."""
     shown = next(block for block in pages.blocks(ROOT / "README.md") if block.language == "yaml")
     for name in re.findall(r"path: ([\w./-]+)", shown.text):
-        (tmp_path / name).write_text("text,label\n", encoding="utf-8")
+        (tmp_path / name).write_text(f"text,label\n{name},a\n", encoding="utf-8")
     (tmp_path / "recipe.yaml").write_text(shown.text, encoding="utf-8")
     assert load_recipe(tmp_path / "recipe.yaml", load_registry()).recipe.name
 

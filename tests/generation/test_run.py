@@ -72,10 +72,10 @@ def test_the_bundle_writes_what_transformers_writes(run: Any, proven: Any) -> No
     predictions = run.predict(texts)
     assert [prediction["text"] for prediction in predictions] == wanted
     for text, prediction in zip(texts, predictions, strict=True):
-        ids = tokenizer(text, return_tensors="pt")["input_ids"]
-        assert prediction["tokens"] == ids.shape[1] - 1
+        ids = tokenizer(text + tokenizer.eos_token, return_tensors="pt")["input_ids"]
+        assert prediction["tokens"] == ids.shape[1] - 1  # the end of the text is one of them
         with torch.no_grad():
-            mean = model(ids, labels=ids).loss.item() if ids.shape[1] > 1 else 0.0
+            mean = model(ids, labels=ids).loss.item()
         assert prediction["nll"] == pytest.approx(mean * prediction["tokens"], rel=1e-4, abs=1e-4)
 
 

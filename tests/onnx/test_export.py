@@ -36,7 +36,7 @@ def test_a_bundle_of_two_precisions(toy: Toy, tmp_path: Path, capfd: pytest.Capt
 
     names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     assert {
-        "MANIFEST.sha256", "README.md", "bundle.json", "golden.jsonl", "onnx/model.onnx", "onnx/model_int8.onnx",
+        "MANIFEST.sha256", "README.md", "bundle.json", "golden.jsonl", "onnx/model.onnx", "onnx/model_quantized.onnx",
         "parity.json", "predict.py", "tokenizer.json",
     } <= names  # fmt: skip
     assert section.data["precisions"] == ["int8", "fp32"]
@@ -62,7 +62,7 @@ def test_a_bundle_of_two_precisions(toy: Toy, tmp_path: Path, capfd: pytest.Capt
 
 def test_only_int8_leaves_no_fp32_behind(toy: Toy, tmp_path: Path) -> None:
     Onnx(type="onnx", precisions=["int8"]).export(toy.net, toy.run, tmp_path, toy.log.append)
-    assert sorted(file.name for file in (tmp_path / "onnx").iterdir() if "int8" not in file.name) == []
+    assert sorted(file.name for file in (tmp_path / "onnx").iterdir() if "quantized" not in file.name) == []
     assert load(tmp_path).precisions == ["int8"]
 
 
@@ -139,7 +139,7 @@ def test_shapes_reach_from_one_token_to_the_longest_input(
 def test_the_card_shows_headlines_as_a_table(toy: Toy) -> None:
     figures = {"accuracy": 0.98765, "f1": 0.5, "f1[good]": 0.25, "confusion[good→bad]": 3.0}
     run = dataclasses.replace(toy.run, card={"seed": 7, "split": "test", "figures": figures})
-    card = model_card(run, ["fp32"], [], standalone=False)
+    card = model_card({"": run}, ["fp32"], [], [], standalone=False)
     assert (
         "- seed: 7\n- split: test\n\n| figure | value |\n| --- | --- |\n| accuracy | 0.9877 |\n| f1 | 0.5000 |\n\n"
         in card

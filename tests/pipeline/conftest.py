@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from hft_core.pipeline.progress import Progress
+
 GOOD = ["good", "great", "fine", "lovely", "好", "很好", "喜欢"]
 BAD = ["bad", "awful", "poor", "ugly", "差", "很差", "讨厌"]
 OTHER = ["the", "a", "it", "was", "film", "book", "meal", "room", "I", "we", "they", "said", "very", *"这家店的菜"]
@@ -47,12 +49,14 @@ class Project:
     recipe: dict[str, Any]
 
     def write(self, **changes: Any) -> Path:
-        """Write recipe.yaml, with `changes` at its top level."""
+        """Write recipe.yaml, with `changes` at its top level; without the baseline that is trained, unless one asks for it."""
         from ruamel.yaml import YAML
 
         file = self.folder / "recipe.yaml"
+        recipe = copy.deepcopy(self.recipe) | changes
+        recipe["evaluate"] = {"plain": False} | recipe.get("evaluate", {})
         with file.open("w", encoding="utf-8") as stream:
-            YAML().dump(copy.deepcopy(self.recipe) | changes, stream)
+            YAML().dump(recipe, stream)
         return file
 
     def plan(self, *overrides: str, plugins: tuple[Path, ...] = (), **changes: Any) -> dict[str, str]:
@@ -85,7 +89,7 @@ class Project:
         )
 
 
-class Events:
+class Events(Progress):
     """A progress that remembers what happened to each node."""
 
     def __init__(self) -> None:

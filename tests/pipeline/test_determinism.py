@@ -11,6 +11,8 @@ import pytest
 RUNS = (("first", 0, "1"), ("elsewhere/deeper", 2, "4242"), ("third", 0, "random"))
 """Folder, loader workers, PYTHONHASHSEED."""
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def runs(make_shared_project: Any) -> list[Path]:

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 TRAINED = {"stage tune", "evaluate", "export onnx"}
+TRIED = {"try stages"}
+"""Reads what any of the stages reads, and no stage reads it."""
 HELD_OUT = {"prepare validation", "prepare test", "checks"}
-TASK_ROWS = {"prepare train", *HELD_OUT, "augment", "encode tune.classification", "baselines", *TRAINED}
+TASK_ROWS = {"prepare train", *HELD_OUT, "augment", "encode tune.classification", "baselines", *TRIED, *TRAINED}
 
 
 @pytest.fixture
@@ -26,8 +28,8 @@ def changed(project: Any, shout: Path) -> Callable[..., set[str]]:
     before = project.plan(plugins=(shout,))
     assert set(before) == {
         "prepare train", "prepare validation", "prepare test", "checks", "augment", "prepare corpus", "preprocessor",
-        "encode adapt.masked-lm", "encode tune.classification", "stage adapt", "stage tune", "evaluate", "baselines",
-        "export onnx",
+        "encode adapt.masked-lm", "encode tune.classification", "try stages", "stage adapt", "stage tune", "evaluate",
+        "baselines", "export onnx",
     }  # fmt: skip
 
     def compare(*overrides: str, change: Callable[[], object] = lambda: None) -> set[str]:
@@ -48,17 +50,19 @@ def changed(project: Any, shout: Path) -> Callable[..., set[str]]:
         ("stages.0.name=other", set()),
         ("name=renamed", {"export onnx"}),
         ("export.0.precisions=[fp32, int8]", {"export onnx"}),
-        ("stages.1.optimizer.lr=2e-3", TRAINED),
-        ("stages.1.batch_size=8", TRAINED),
-        ("stages.1.clip=null", TRAINED),
-        ("stages.0.optimizer.lr=2e-3", {"stage adapt", *TRAINED}),
-        ("stages.0.objectives.0.weight=0.5", {"stage adapt", *TRAINED}),
-        ("stages.0.objectives.0.rate=0.3", {"stage adapt", "encode adapt.masked-lm", *TRAINED}),
-        ("prepare.augment.0.times=2", {"augment", "encode tune.classification", *TRAINED}),
+        ("stages.1.optimizer.lr=2e-3", {*TRIED, *TRAINED}),
+        ("stages.1.batch_size=8", {*TRIED, *TRAINED}),
+        ("stages.1.clip=null", {*TRIED, *TRAINED}),
+        ("stages.0.optimizer.lr=2e-3", {*TRIED, "stage adapt", *TRAINED}),
+        ("stages.0.objectives.0.weight=0.5", {*TRIED, "stage adapt", *TRAINED}),
+        ("stages.0.objectives.0.rate=0.3", {*TRIED, "stage adapt", *TRAINED}),
+        ("stages.0.objectives.0.whole_words=true", {*TRIED, "stage adapt", "encode adapt.masked-lm", *TRAINED}),
+        ("stages.1.objectives.0={type: classification, data: train, focal: 2}", {*TRIED, *TRAINED}),
+        ("prepare.augment.0.times=2", {"augment", "encode tune.classification", *TRIED, *TRAINED}),
         ("prepare.augment.0.name=loud", set()),  # nor does a language model read variants: `adapt` stays in both
-        ("evaluate.best=f1", {"stage tune", "evaluate", "export onnx"}),
+        ("evaluate.best=f1", {*TRIED, "stage tune", "evaluate", "export onnx"}),
         ("model.max_length=32", {"preprocessor", "encode adapt.masked-lm", "encode tune.classification",
-                                 "stage adapt", "baselines", *TRAINED}),
+                                 *TRIED, "stage adapt", "baselines", *TRAINED}),
     ],
 )  # fmt: skip
 def test_a_setting_concerns_the_nodes_that_read_it(changed: Any, override: str, expected: set[str]) -> None:
@@ -68,7 +72,7 @@ def test_a_setting_concerns_the_nodes_that_read_it(changed: Any, override: str, 
 def test_the_seed_concerns_what_draws_random_numbers(changed: Any) -> None:
     """Tokenizer, encoding of the corpus and the cleaned corpus have none."""
     found = changed("seed=1")
-    assert found >= {"augment", "stage adapt", "stage tune", "baselines"}
+    assert found >= {"augment", *TRIED, "stage adapt", "stage tune", "baselines"}
     assert not found & {"prepare train", *HELD_OUT, "prepare corpus", "preprocessor", "encode adapt.masked-lm"}
 
 
@@ -80,7 +84,7 @@ def flip(file: Path) -> None:
 
 def test_a_byte_of_the_corpus(project: Any, changed: Any) -> None:
     found = changed(change=lambda: flip(project.folder / "corpus.txt"))
-    assert found == {"prepare corpus", "checks", "encode adapt.masked-lm", "stage adapt", *TRAINED}
+    assert found == {"prepare corpus", "checks", "encode adapt.masked-lm", *TRIED, "stage adapt", *TRAINED}
 
 
 def test_a_byte_of_train(project: Any, changed: Any) -> None:
@@ -216,7 +220,7 @@ def test_the_weights_of_a_model_within_a_technique_count(project: Any, tmp_path:
             {"type": "taught", "teacher": {"type": "bert", "source": str(teacher)}}
         ]
         plans.append(project.plan(plugins=(plugin,)))
-    assert {name for name in plans[0] if plans[0][name] != plans[1][name]} == TRAINED - {"export onnx"}
+    assert {name for name in plans[0] if plans[0][name] != plans[1][name]} == {*TRIED, *TRAINED} - {"export onnx"}
 
 
 def test_what_a_technique_is_on_counts_and_not_how_it_is_called(project: Any) -> None:
@@ -225,7 +229,7 @@ def test_what_a_technique_is_on_counts_and_not_how_it_is_called(project: Any) ->
             {"type": "task", "data": "train", "name": first},
             {"type": "masked-lm", "data": "corpus", "name": second},
         ]
-        project.recipe["stages"][1] |= {"objectives": objectives, "techniques": [{"type": "ema", "on": [on]}]}
+        project.recipe["stages"][1] |= {"objectives": objectives, "techniques": [{"type": "fgm", "on": [on]}]}
         return {name: key for name, key in project.plan().items() if name.startswith("stage")}
 
     before = keys("a", "b", "a")
@@ -236,4 +240,4 @@ def test_what_a_technique_is_on_counts_and_not_how_it_is_called(project: Any) ->
 def test_a_metric_that_does_not_decide_trains_nothing_again(project: Any) -> None:
     before = project.plan(evaluate={"metrics": [{"type": "accuracy"}]})
     after = project.plan(evaluate={"metrics": [{"type": "accuracy"}, {"type": "perplexity"}, {"type": "f1"}]})
-    assert {name for name in before if before[name] != after[name]} == {"evaluate", "baselines"}
+    assert {name for name in before if before[name] != after[name]} == {*TRIED, "evaluate", "baselines"}

@@ -61,6 +61,17 @@ def test_the_quarantine_shows_the_refused_rows(done: Any) -> None:
     assert "no label here" in json.dumps(lines)
 
 
+def test_a_run_that_bad_rows_stop_keeps_the_refused_ones(tiny: Any) -> None:
+    file = tiny.folder / "train.csv"
+    file.write_text("review,sentiment\n" + "好吃,pos\n" * 30 + ",neg\n没有标签,\n", encoding="utf-8")
+    tiny.recipe["data"]["train"] |= {"bad_rows": 1}
+    with pytest.raises(hft_core.DataError, match=r"more than 1 rows .* until then are in (.*)") as stopped:
+        hft_core.run(tiny.write())
+    place = Path(str(stopped.value).rpartition(" are in ")[2])
+    refused = [json.loads(line) for line in place.read_text("utf-8").splitlines()]
+    assert [(row["line"], row["reason"]) for row in refused] == [(32, "empty-text"), (33, "empty-label")]
+
+
 def test_transformers_loads_the_model_folder(done: Any) -> None:
     """Logits equal those of hft's own net, labels stand in the configuration."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -142,7 +153,8 @@ def test_a_dict_gives_the_same_run(done: Any, monkeypatch: pytest.MonkeyPatch, e
     """Paths of a dict start at the working folder, and so does its store."""
     project, run = done
     monkeypatch.chdir(project.folder)
-    again = hft_core.run(project.recipe, out=tmp_path / "dict", progress=events)
+    recipe = project.recipe | {"evaluate": {"plain": False} | project.recipe.get("evaluate", {})}
+    again = hft_core.run(recipe, out=tmp_path / "dict", progress=events)
     assert set(events.outcome.values()) == {"reused"}
     assert again.metrics == run.metrics
 
@@ -151,7 +163,8 @@ def test_a_changed_recipe_keeps_the_old_folder(project: Any, events: Any) -> Non
     first = project.run()
     mark = first.report.read_text("utf-8")
     second = project.run("stages.1.optimizer.lr=2e-3", progress=events)
-    assert {name for name, outcome in events.outcome.items() if outcome == "made"} == {"stage tune", "evaluate"}
+    made = {name for name, outcome in events.outcome.items() if outcome == "made"}
+    assert made == {"try stages", "stage tune", "evaluate"}
     assert second.folder == first.folder
     old = first.folder.with_name("small.1")
     assert (old / "report.html").read_text("utf-8") == mark

@@ -72,14 +72,26 @@ def test_the_built_in_plugins_come_through_the_same_door() -> None:
     assert not [plugin for plugin in registry.plugins if plugin.problem and plugin.distribution == "hft-core"]
     found = {kind: set(registry.classes(kind)) for kind in KINDS}
     assert {"csv", "jsonl", "text"} <= found["reader"]
-    assert {"unicode", "html", "whitespace", "exact-duplicates", "length"} <= found["cleaner"]
+    assert found["cleaner"] >= {
+        "mojibake", "unicode", "html", "links", "personal-data", "width", "chinese-script", "whitespace", "header-rows",
+        "exact-duplicates", "near-duplicates", "length", "language", "repetition", "symbols", "label-noise",
+    }  # fmt: skip
     assert {"synonyms", "random-swap", "random-delete"} <= found["augmenter"]
-    assert {"text-classification"} <= found["task"]
-    assert {"bert", "gpt"} <= found["model"]
-    assert {"classification", "masked-lm", "causal-lm"} <= found["objective"]
+    assert {"text-classification", "token-classification", "text-generation", "text-to-text", "chat"} <= found["task"]
+    assert {"question-answering", "sentence-embedding", "sentence-similarity"} <= found["task"]
+    assert {"multi-label-classification", "regression"} <= found["task"]
+    assert {"multi-label", "regression"} <= found["objective"]
+    assert {"bert", "gpt", "t5"} <= found["model"]
+    assert {"classification", "masked-lm", "causal-lm", "span-corruption", "seq2seq", "answer-span"} <= found[
+        "objective"
+    ]
+    assert {"in-batch-negatives", "cosent", "cosine-mse"} <= found["objective"]
+    assert {"bleu", "rouge"} <= found["metric"]
     assert {"sgd", "adam", "adamw"} <= found["optimizer"]
     assert {"linear", "cosine", "constant"} <= found["schedule"]
-    assert {"accuracy", "precision", "recall", "f1", "confusion", "perplexity"} <= found["metric"]
+    assert {"accuracy", "precision", "recall", "f1", "confusion", "perplexity", "chrf", "exact-match"} <= found[
+        "metric"
+    ]
     assert {"onnx"} <= found["exporter"]
     assert all(component.summary() for plugin in registry.plugins for component in plugin.components)
 
@@ -243,3 +255,45 @@ def test_a_missing_type_is_explained() -> None:
         .explain_missing("objective", "tsak", ["task"])
         .startswith("there is no objective 'tsak'; did you mean 'task'?")
     )
+
+
+def test_what_holds_standard_output_from_its_import_on_writes_to_it_later(
+    from_file: Callable[..., Plugin], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only what is printed during the import is kept away."""
+    plugin = from_file(SHOUT + "import sys\nprint('hello')\nHELD = sys.stdout\n")
+    assert (plugin.said, plugin.problem) == ("hello", "")
+    assert capsys.readouterr().out == ""
+    sys.modules[plugin.module].HELD.write("later")
+    assert capsys.readouterr().out == "later"
+
+
+def test_an_import_that_hangs_is_given_up_and_the_alarm_is_as_before(
+    from_file: Callable[..., Plugin], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import signal
+
+    before = signal.getsignal(signal.SIGALRM)
+    monkeypatch.setenv("HFT_PLUGIN_TIMEOUT", "0.2")
+    plugin = from_file("import time\ntry:\n    time.sleep(60)\nexcept Exception:\n    pass\n")
+    assert plugin.problem == "importing it takes more than 0.2 s (see HFT_PLUGIN_TIMEOUT)"
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("signature", "fits"),
+    [
+        ("(self, texts, spans, random)", True),
+        ("(self, a, b, c, d=1)", True),
+        ("(self, *everything)", True),
+        ("(self, texts)", False),
+        ("(self, texts, spans, random, more)", False),
+        ("(self, texts, spans, random, *, more)", False),
+    ],
+)
+def test_methods_have_to_take_what_the_engine_gives(
+    signature: str, fits: bool, from_file: Callable[..., Plugin]
+) -> None:
+    plugin = from_file(SHOUT.replace("(self, texts, spans, random)", signature))
+    assert ("Shout.edits" in plugin.problem) is not fits

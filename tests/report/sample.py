@@ -56,6 +56,33 @@ def curves(steps, start, end, rate, with_metric):
     return points
 
 
+def comparisons():
+    return [
+        {
+            "baseline": name, "split": "test", "metric": "f1", "difference": difference, "low": difference - 0.02,
+            "high": difference + 0.02, "p": p, "adjusted": min(1.0, 2 * p),
+        }
+        for name, difference, p in (("majority", 0.8, 1e-9), ("tfidf", 0.059, 0.0004), ("plain", 0.011, 0.09))
+    ]  # fmt: skip
+
+
+def gates():
+    def gate(title, verdict, difference, settling):
+        return {
+            "title": title, "kept": verdict == "helps", "verdict": verdict, "metric": "f1", "without": [0.86, 0.859, 0.862],
+            "with": [0.86 + difference, 0.859 + difference, 0.862 + difference], "difference": difference,
+            "low": difference - 0.009, "high": difference + 0.009, "standard_error": 0.0045, "p": 0.02, "smallest": 0.0131,
+            "settling": settling, "seeds": 3, "rows": 1000, "folds": False, "one_class": {"without": [], "with": [2]},
+        }  # fmt: skip
+
+    return [
+        gate("stage adapt", "helps", 0.012, None),
+        gate("augmenter synonyms", "harms", -0.014, None),
+        gate("technique ema of tune", "unproven", 0.003, {"rows": 9200, "seeds": None}),
+        {"title": "objective masked-lm of <warm>", "kept": False, "verdict": "not tried"},
+    ]
+
+
 def sample():
     random = np.random.default_rng(0)
     matrix = random.poisson(6, (6, 6)) + np.diag([212, 180, 96, 88, 140, 51])
@@ -84,6 +111,7 @@ def sample():
     ledger = [
         {
             "name": "train",
+            "found": {"encoding": "gb18030"},
             "read": 9987,
             "kept": 9611,
             "quarantined": {"empty text": 14, "label is empty": 3},
@@ -91,6 +119,7 @@ def sample():
                 {"component": "near-duplicates", "reason": "near duplicate of an earlier row", "rows": 341},
                 {"component": "length", "reason": "fewer than 2 characters", "rows": 18},
             ],
+            "touched": {"unicode": 12},
             "made": {"synonyms": 19222},
             "unknown_rate": 0.0013,
             "edits": [
@@ -105,10 +134,12 @@ def sample():
         *(
             {
                 "name": name,
+                "found": {},
                 "read": rows,
                 "kept": rows,
                 "quarantined": {},
                 "dropped": [],
+                "touched": {},
                 "made": {},
                 "unknown_rate": rate,
                 "edits": [],
@@ -205,9 +236,18 @@ def sample():
         "intervals": "95 %, over rows and 3 seeds",
         "metrics": metrics,
         "baselines": baselines,
+        "comparisons": comparisons(),
+        "by_seed": [
+            {"seed": 0, "figures": {"validation": 0.88, "test": 0.874}, "one_class": False},
+            {"seed": 1, "figures": {"validation": 0.879, "test": 0.871}, "one_class": False},
+            {"seed": 2, "figures": {"validation": 0.31, "test": 0.302}, "one_class": True},
+        ],
+        "gates": gates(),
+        "scored": {"when": "2026-05-04T10:20:57+02:00", "earlier": 2},
         "per_class": per_class,
         "confusion": {"labels": LABELS, "matrix": matrix.tolist()},
         "errors": errors,
+        "other_tasks": [],
         "ledger": ledger,
         "checks": checks,
         "stages": stages,

@@ -45,3 +45,15 @@ def test_a_run_without_a_task(bare):
     assert "pipeline_tag" not in matter
     assert "## Figures" not in body
     assert "| adapt | pretrain | 4,520 | 1 h 10 min |" in body
+
+
+def test_the_figures_of_each_task_stand_beside_its_baselines(report):
+    entry = {"value": 0.5, "low": 0.4, "high": 0.6}
+    report["metrics"]["test"]["subject.accuracy"] = entry
+    report["baselines"]["majority"]["test"]["subject.accuracy"] = entry | {"value": 0.31}
+    card = render_card(report)
+    row = next(line for line in card.splitlines() if line.startswith("| test | subject.accuracy"))
+    assert row.startswith("| test | subject.accuracy | 0.500 [0.400, 0.600] |")
+    titles = next(line for line in card.splitlines() if line.startswith("| split | metric | this model"))
+    column = [title.strip() for title in titles.split("|")].index("Majority class")
+    assert [cell.strip() for cell in row.split("|")][column] == "0.310"

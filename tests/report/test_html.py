@@ -40,7 +40,7 @@ class Page(HTMLParser):
 
 def test_a_page_is_well_formed_and_has_every_section(report):
     page = Page(render(report))
-    sections = ["summary", "results", "errors", "data", "training", "exports", "reproduce", "next"]
+    sections = ["summary", "results", "evidence", "errors", "data", "training", "exports", "reproduce", "next"]
     assert page.ids == sections
     assert [link for link in page.links if link.startswith("#")] == [f"#{name}" for name in sections]
     assert page.tags.count("svg") == 7  # bars, heat map, two and three curves
@@ -134,3 +134,16 @@ def test_the_sample_has_the_documented_shape_and_survives_json(report):
 def test_tables_scroll_in_their_own_container(report):
     text = render(report)
     assert text.count("<table>") == len(re.findall(r'<div class="scroll" tabindex="0"><table>', text))
+
+
+def test_a_task_that_does_not_decide_has_its_classes_and_errors_too(report):
+    other = {
+        "task": "subject", "split": "validation", "confusion": {"labels": ["film", "phone"], "matrix": [[3, 1], [0, 2]]},
+        "per_class": [{"label": "film", "precision": 1.0, "recall": 0.75, "f1": 0.857, "support": 4}],
+        "errors": [{"text": "a <b>screen</b>", "truth": "film", "predicted": "phone", "score": 0.9}],
+    }  # fmt: skip
+    page = render(report | {"other_tasks": [other]})
+    assert "Classes of subject on validation" in page
+    assert "Confusions of subject on validation" in page
+    assert "subject on validation" in page
+    assert "a &lt;b&gt;screen&lt;/b&gt;" in page

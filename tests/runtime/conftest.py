@@ -76,7 +76,13 @@ def seal(folder: Path, **changes: Any) -> None:
         ],
         "preprocessor": {"module": "hft_core.runtime.text", "settings": settings},
         "precisions": ["fp32"],
-        "graphs": {"model": {"files": {"fp32": "onnx/model.onnx"}, "inputs": {}, "outputs": {}}},
+        "graphs": {
+            "model": {
+                "files": {"fp32": "onnx/model.onnx"},
+                "inputs": {"input_ids": ["batch", "sequence"], "attention_mask": ["batch", "sequence"]},
+                "outputs": {"logits": ["batch", len(LABELS)]},
+            }
+        },
         "bytes": {f"onnx/{file.name}": file.stat().st_size for file in (folder / "onnx").iterdir()},
         "requires": {},
     }

@@ -30,6 +30,7 @@ def test_drift_is_the_largest_difference_and_infinite_for_what_is_missing() -> N
     assert drift({"a": 0.1}, {}) == math.inf
     assert drift({"a": math.nan}, {"a": math.nan}) == math.inf
     assert drift([0.1], [0.1, 0.2]) == math.inf
+    assert drift({"score": 0.5, "n_best": [0.1]}, {"score": 0.5, "n_best": []}) == 0
 
 
 def test_drift_of_numbers_over_1_is_relative() -> None:
@@ -37,3 +38,11 @@ def test_drift_of_numbers_over_1_is_relative() -> None:
     assert math.isclose(drift(-200.0, -200.5), 2.5e-3)
     assert drift(math.inf, math.inf) == 0
     assert drift(math.inf, 5.0) == drift(-math.inf, math.inf) == drift(5.0, math.inf) == math.inf
+
+
+def test_drift_of_a_vector_is_the_length_of_the_difference() -> None:
+    """One by one, the numbers of a long vector may hardly move while the vector turns."""
+    one, other = [0.1] * 100, [0.1] * 50 + [0.05] * 50
+    assert math.isclose(drift({"vector": one}, {"vector": other}), math.sqrt(50) * 0.05)
+    assert math.isclose(drift([30.0, 40.0], [30.0, 45.0]), 0.1), "of a longer one, as a share of its length"
+    assert drift([0.1, 0.2], [0.1, math.nan]) == drift([0.1, 0.2], [0.1, None]) == math.inf

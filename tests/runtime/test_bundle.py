@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 
 from hft_core import DamagedError, DataError, PluginError, RecipeError
 from hft_core.runtime import load, manifest
+from hft_core.runtime.bundle import Bundle
+from hft_core.runtime.session import OnnxCall
 
 from .conftest import LABELS, seal, write_graph
 
@@ -57,6 +61,56 @@ def test_a_row_without_its_text_is_named(bundle_folder: Path, row: object, messa
         load(bundle_folder).predict(["good", row])  # type: ignore[list-item]  # wrong on purpose
 
 
+def test_the_other_rows_are_answered_where_one_cannot_be(bundle_folder: Path) -> None:
+    bundle = load(bundle_folder)
+    rows: list[Any] = [{"review": "good"}, {"text": "x"}, {"review": None}, 5, "bad", {"review": "好", "error": "mine"}]
+    answers = bundle.predict(rows, keep_going=True)
+    assert [sorted(answer) for answer in answers] == [
+        *[["label", "score", "scores"], ["error"], ["error"], ["error"], ["label", "score", "scores"]],
+        ["input_error", "label", "score", "scores"],
+    ]
+    assert "no column 'review'" in answers[1]["error"]
+    assert answers[0]["label"] == bundle.predict(["good"])[0]["label"]
+    assert answers[4]["label"] == bundle.predict(["bad"])[0]["label"]
+    assert [*bundle.stream(iter(rows), keep_going=True, block=2)] == answers
+
+
+def test_100_000_characters_are_cut_where_the_model_ends(bundle_folder: Path) -> None:
+    bundle = load(bundle_folder)
+    long, short = bundle.predict(["good " * 20_000, "good " * 8])
+    assert long == short  # its longest input is eight words
+    for text in ("好" * 100_000, "\x00" * 100_000, "\ud800" * 100_000, " " * 100_000):
+        assert bundle.predict([text])[0]["label"] in LABELS
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"facts": {"labels": LABELS[:2]}}, r"has 2 labels \(bad, good, …\), but the graph 'model' gives 3 logits"),
+        ({"outputs": {"logits": ["batch", 2]}}, r"'logits': \['batch', 3\].*describes.*'batch', 2"),
+        ({"outputs": {"scores": ["batch", 3]}}, "describes.*scores"),
+        ({"inputs": {"input_ids": ["batch", "sequence"]}}, "attention_mask"),
+    ],
+)
+def test_labels_and_graphs_that_do_not_match_are_found_when_opened(
+    bundle_folder: Path, changes: dict[str, Any], message: str
+) -> None:
+    description = json.loads((bundle_folder / "bundle.json").read_text("utf-8"))
+    for part in (description["task"], description["graphs"]["model"]):
+        part.update({key: value for key, value in changes.items() if key in part})
+    seal(bundle_folder, task=description["task"], graphs=description["graphs"])
+    with pytest.raises(DamagedError, match=message):
+        load(bundle_folder)
+
+
+def test_a_description_that_lacks_a_part_is_damaged(bundle_folder: Path) -> None:
+    file = bundle_folder / "bundle.json"
+    file.write_text('{"format": 1, "name": "toy"}', encoding="utf-8")
+    manifest.write(bundle_folder)
+    with pytest.raises(DamagedError, match="does not say 'task'"):
+        load(bundle_folder)
+
+
 def test_one_string_is_not_a_list_of_letters(bundle_folder: Path) -> None:
     with pytest.raises(TypeError, match="list"):
         load(bundle_folder).predict("good")
@@ -67,6 +121,9 @@ def test_many_rows_stream_in_blocks(bundle_folder: Path) -> None:
     texts = [("good", "bad", "好吃 so-so")[i % 3] for i in range(50)]
     streamed = list(bundle.stream(iter(texts), block=7))
     assert [one["label"] for one in streamed] == [one["label"] for one in bundle.predict(texts)]
+    remaining = iter(texts)
+    next(bundle.stream(remaining, block=7))
+    assert len(list(remaining)) == len(texts) - 7  # no more than a block is held
 
 
 def test_verify_counts_files_and_rows(bundle_folder: Path) -> None:
@@ -133,7 +190,76 @@ def test_an_unknown_precision_is_refused(bundle_folder: Path) -> None:
 
 def test_an_unknown_provider_is_refused(bundle_folder: Path) -> None:
     with pytest.raises(PluginError, match=r"'abacus'.*cpu"):
-        load(bundle_folder, provider="abacus")
+        load(bundle_folder, providers="abacus")
+    with pytest.raises(PluginError, match=r"'abacus'.*cpu"):
+        load(bundle_folder, providers=["cpu", "abacus"])
+
+
+OTHER = next((name for name in onnxruntime.get_available_providers() if name.startswith("Azure")), None)
+"""A provider that takes no operator of our graphs, so all of it still runs on the CPU."""
+
+
+@pytest.mark.skipif(OTHER is None, reason="this onnxruntime has no provider but the CPU")
+def test_another_provider_than_that_of_the_parity_report_is_proven_when_opened(
+    bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    check = Bundle.check_golden
+
+    def watched(bundle: Bundle) -> dict[str, Any]:
+        checked.append(bundle.provider)
+        return check(bundle)
+
+    monkeypatch.setattr(Bundle, "check_golden", watched)
+    assert load(bundle_folder).provider == "CPUExecutionProvider"
+    assert checked == []
+    assert load(bundle_folder, providers=["azure", "cpu"]).verify()["provider"] == OTHER
+    assert checked == [OTHER, OTHER]  # when opened, and by verify
+    (bundle_folder / "parity.json").write_text(json.dumps({"provider": OTHER}), encoding="utf-8")
+    manifest.write(bundle_folder)
+    checked.clear()
+    load(bundle_folder, providers="AzureExecutionProvider")
+    assert checked == []
+    load(bundle_folder)
+    assert checked == ["CPUExecutionProvider"]
+    write_graph(bundle_folder / "onnx" / "model.onnx", scale=3.0)
+    seal(bundle_folder)
+    with pytest.raises(DamagedError, match=r"with CPUExecutionProvider this machine predicts"):
+        load(bundle_folder)
+
+
+def test_a_provider_that_cannot_start_is_an_error_not_a_slower_answer(
+    bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = onnxruntime.InferenceSession
+
+    def without_device(file: str, options: Any, providers: list[str]) -> Any:
+        assert providers == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        return made(file, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    monkeypatch.setattr(onnxruntime, "InferenceSession", without_device)
+    with pytest.raises(PluginError, match="CUDAExecutionProvider could not be started"):
+        load(bundle_folder, providers="cuda")
+
+
+def test_a_graph_that_this_onnxruntime_cannot_run_is_no_defect_of_hft(bundle_folder: Path) -> None:
+    call = OnnxCall({"model": bundle_folder / "onnx" / "model.onnx"})
+    ids = np.full((1, 2), 10_000)  # beyond the table
+    with pytest.raises(PluginError, match=r"onnxruntime [\d.]+ cannot run the graph 'model'"):
+        call("model", input_ids=ids, attention_mask=np.ones_like(ids))
+
+
+def test_waiting_threads_sleep(bundle_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    made = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *a, **k: seen.append(a[1]) or made(*a, **k))
+    load(bundle_folder, threads=3)
+    assert seen[0].intra_op_num_threads == 3
+    for pool in ("intra", "inter"):
+        assert seen[0].get_session_config_entry(f"session.{pool}_op.allow_spinning") == "0"
 
 
 @pytest.mark.parametrize("name", ["onnx/model.onnx", "onnx/model.onnx_data", "tokenizer.json", "bundle.json"])

@@ -3,13 +3,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from hft_core import DamagedError, DataError, RecipeError
+from hft_core import DamagedError, DataError, PluginError, RecipeError
 from hft_core.cli.predict import command as predict
+from hft_core.cli.progress import progress
+from hft_core.cli.rows import File, Form
 from hft_core.cli.verify import command as verify
 
 from .conftest import LABELS
@@ -42,7 +46,7 @@ def test_csv_rows_a_bad_one_is_named_and_the_others_answered(bundle_folder: Path
     file.write_bytes(content)
     result = run(bundle_folder, "--file", file)
     assert isinstance(result.exception, DataError)
-    assert "line 5: it has 3 fields" in str(result.exception)
+    assert "line 5: it has 3 fields instead of 2" in str(result.exception)
     assert "line 6: it is not UTF-8" in str(result.exception)
     answers = objects(result)
     assert [one.get("id") for one in answers] == ["1", "2", None, None, "5"]
@@ -83,6 +87,109 @@ def test_any_delimiter_and_one_message_for_a_file_that_does_not_fit(bundle_folde
         assert not result.stdout
 
 
+def test_a_null_byte_is_no_other_encoding(bundle_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes("id,review\n1,好\x00吃\n2,bad\n".encode())
+    assert [answer["review"] for answer in objects(run(bundle_folder, "--file", file))] == ["好\x00吃", "bad"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_read_from_its_beginning(bundle_folder: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "rows.csv"
+    os.mkfifo(pipe)
+    content = "review\n" + "".join(f"row {number}\n" for number in range(50))
+    writer = threading.Thread(target=pipe.write_text, args=(content,), daemon=True)
+    writer.start()
+    answers = objects(run(bundle_folder, "--file", pipe))
+    writer.join()
+    assert [answer["review"] for answer in answers] == [f"row {number}" for number in range(50)]
+
+
+def test_standard_input_holds_what_rows_says(bundle_folder: Path) -> None:
+    answers = objects(run(bundle_folder, "-", "--rows", "csv", stdin='\ufeffid,review\n1,好吃\n2,"a\nb"\n'.encode()))
+    assert [(one["id"], one["review"]) for one in answers] == [("1", "好吃"), ("2", "a\nb")]
+    answers = objects(run(bundle_folder, "-", "--rows", "jsonl", stdin='{"review": "好", "n": 1}\n"bad"\n'.encode()))
+    assert [(one.get("n"), one["review"]) for one in answers] == [(1, "好"), (None, "bad")]
+    result = run(bundle_folder, "-", "--rows", "csv", stdin=b"a,b\n1,2\n")
+    assert isinstance(result.exception, DataError)
+    assert "standard input has no column 'review'" in str(result.exception)
+    assert isinstance(run(bundle_folder, "good", "--rows", "csv").exception, RecipeError)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_file_without_a_header(bundle_folder: Path, tmp_path: Path, delimiter: str) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(f"1{delimiter}好吃\n2{delimiter}bad\n3\n", encoding="utf-8")
+    result = run(bundle_folder, "--file", file, "--columns", "id, review")
+    assert [(one.get("id"), one.get("review")) for one in objects(result)] == [
+        ("1", "好吃"),
+        ("2", "bad"),
+        (None, None),
+    ]
+    assert "line 3: it has 1 fields instead of 2" in str(result.exception)
+
+
+def test_a_file_without_a_header_of_one_column(bundle_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("good, really good\nbad\n", encoding="utf-8")
+    result = run(bundle_folder, "--file", file, "--columns", "review")
+    assert [one["review"] for one in objects(result)] == ["good, really good", "bad"]
+    result = run(bundle_folder, "--file", file)
+    assert "name its columns with --columns" in str(result.exception)
+    result = run(bundle_folder, "--file", file, "--columns", "text")
+    assert "no column 'review'" in str(result.exception)
+    file.write_text("", encoding="utf-8")
+    assert "is empty" in str(run(bundle_folder, "--file", file, "--columns", "review").exception)
+    lines = tmp_path / "rows.txt"
+    lines.write_text("good\n", encoding="utf-8")
+    assert isinstance(run(bundle_folder, "--file", lines, "--columns", "review").exception, RecipeError)
+
+
+def test_two_columns_of_the_name_that_is_read(bundle_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("review,note,review\na,b,c\n", encoding="utf-8")
+    assert "two columns 'review'" in str(run(bundle_folder, "--file", file).exception)
+
+
+def test_what_is_read_is_not_written_over(bundle_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("review\ngood\n", encoding="utf-8")
+    assert isinstance(run(bundle_folder, "--file", file, "--out", file).exception, RecipeError)
+    assert file.read_text("utf-8") == "review\ngood\n"
+
+
+def test_csv_output_of_a_file_that_begins_with_bad_rows(bundle_folder: Path, tmp_path: Path) -> None:
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out.csv"
+    file.write_text("{\n" * 1500 + '{"review": "好吃", "id": 3}\n', encoding="utf-8")
+    assert isinstance(run(bundle_folder, "--file", file, "--out", out).exception, DataError)
+    rows = list(csv.DictReader(io.StringIO(out.read_text("utf-8"))))
+    assert len(rows) == 1501
+    assert (rows[-1]["review"], rows[-1]["id"], rows[-1]["error"]) == ("好吃", "3", "")
+    assert "not JSON" in rows[0]["error"]
+    file.write_text("{\n", encoding="utf-8")
+    assert isinstance(run(bundle_folder, "--file", file, "--out", out).exception, DataError)
+    assert out.read_text("utf-8").startswith("line,error\n1,it is not JSON")
+
+
+def test_a_bar_follows_a_file(
+    bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes standard error for a terminal
+    file = tmp_path / "rows.txt"
+    file.write_text("good\n" * 3000, encoding="utf-8")
+    source = File(file, Form("text"))
+    assert source.bytes == 15_000
+    with progress(source) as shown:
+        for _ in source:
+            pass
+        assert source.position == 15_000
+        shown(3000)
+    assert "3,000 rows" in capsys.readouterr().err
+    with progress(None) as shown:
+        shown(3000)
+    assert capsys.readouterr().err == ""
+
+
 def test_csv_output(bundle_folder: Path, tmp_path: Path) -> None:
     file, out = tmp_path / "rows.csv", tmp_path / "out.csv"
     file.write_text("id,review\n1,好吃\n2\n", encoding="utf-8")
@@ -117,6 +224,10 @@ def test_verify(bundle_folder: Path) -> None:
     assert "5 golden rows" in result.stdout
     result = CliRunner().invoke(verify, [str(bundle_folder), "--json"])
     assert json.loads(result.stdout)["fp32"]["rows"] == 5
+    result = CliRunner().invoke(verify, [str(bundle_folder), "--threads", "1", "--provider", "cpu"])
+    assert "CPUExecutionProvider" in result.stdout
+    assert isinstance(CliRunner().invoke(verify, [str(bundle_folder), "--provider", "x"]).exception, PluginError)
+    assert isinstance(run(bundle_folder, "good", "--provider", "cpu", "--provider", "x").exception, PluginError)
 
 
 @pytest.mark.parametrize("name", ["golden.jsonl", "onnx/model.onnx_data"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hft_core.data.table import ROW, VARIANT, write_table
 from hft_core.recipe.metrics import Best
 from hft_core.recipe.model import Stage
 from hft_core.runtime.text import TextPreprocessor
+from hft_core.training import checkpoint
 from hft_core.training.encoding import encode_files
 from hft_core.training.job import Job, Validation
 from hft_core.training.stopping import StopRequest
@@ -76,6 +77,8 @@ class Bench:
         default_factory=lambda: TextClassification(type="text-classification", text="text", label="label")
     )
     facts: dict[str, Any] = field(default_factory=lambda: {"labels": ["neg", "pos"], "counts": [1, 1]})
+    written: int = 1000
+    """Rows that are written together: a shard is so many of them at least."""
 
     def objective(self, kind: str, **settings: Any) -> Any:
         own = {"data": "train", "task": "main"} if kind == "classification" else {"data": "corpus"}
@@ -85,17 +88,24 @@ class Bench:
         own = self.task if objective.task else None
         return Stream(self.preprocessor, Roles(text=("text",), target=("label",)), own, self.facts)
 
-    def arrays(self, objective: Objective, columns: Columns, variants: Sequence[int] | None = None) -> Any:
+    def shards(self, objective: Objective, columns: Columns) -> list[Any]:
         """Encode rows as the engine does, through a file."""
         count = len(columns["text"])
+        columns = columns | {ROW: list(range(count)), VARIANT: [0] * count}
         file = self.folder / "rows.arrow"
-        write_table(file, [columns | {ROW: list(range(count)), VARIANT: list(variants or [0] * count)}])
-        return encode_files(objective, [file], [self.context(objective)])
+        parts = [slice(at, at + self.written) for at in range(0, max(1, count), self.written)]
+        write_table(file, [{name: values[part] for name, values in columns.items()} for part in parts])
+        return list(encode_files(objective, [file], [self.context(objective)]))
+
+    def arrays(self, objective: Objective, columns: Columns) -> Any:
+        """The arrays of rows that fit into one shard."""
+        [arrays] = self.shards(objective, columns)
+        return arrays
 
     def stream(self, objective: Any, columns: Columns, batch_size: int = 16, position: int = 0, seed: int = 0) -> Any:
-        head = "main" if objective.task else (objective.name or objective.type_name())
-        arrays = self.arrays(objective, columns)
-        return LiveStream.open(objective, head, self.context(objective), arrays, batch_size, position, seed)
+        head = "main" if objective.trained_task else (objective.name or objective.type_name())
+        shards = self.shards(objective, columns)
+        return LiveStream.open(objective, head, self.context(objective), shards, batch_size, position, seed)
 
     def head(self, stream: LiveStream) -> HeadSpec:
         return stream.objective.head(stream.context) or self.task.head(self.facts)
@@ -228,6 +238,12 @@ def _crashed(made: Job, after: int) -> None:
         train(made)
 
 
+def latest(work: Path, say: Callable[[str], None] = lambda text: None) -> tuple[dict[str, torch.Tensor], Any] | None:
+    """Tensors and state of the newest sound checkpoint."""
+    found = checkpoint.newest(work, say)
+    return None if found is None else checkpoint.read(found)
+
+
 @pytest.fixture(scope="session")
 def crashed() -> Callable[[Job, int], None]:
     """Give ``crashed(job, after)``."""
@@ -238,7 +254,8 @@ def crashed() -> Callable[[Job, int], None]:
 def survives(tmp_path: Path) -> Callable[..., Any]:
     """Give ``survives(made, *steps)``: crashes behind these steps, one after the other, change nothing of a stage's end.
 
-    ``made(work)`` makes the job anew. Gives the result of the stage that nobody disturbed.
+    ``made(work)`` makes the job anew; it has to write a checkpoint after every step. Gives the result of the stage that
+    nobody disturbed.
     """
     from hft_core.training.loop import train
 
@@ -246,12 +263,26 @@ def survives(tmp_path: Path) -> Callable[..., Any]:
         whole = train(made(tmp_path / "whole"))
         for after in steps:
             _crashed(made(tmp_path / "work"), after)
-        again = train(made(tmp_path / "work"))
-        weights = dict(again.net.named_parameters())
-        for name, weight in whole.net.named_parameters():
-            assert torch.equal(weight, weights[name]), name
+        last = made(tmp_path / "work")
+        said: list[str] = []
+        last.say = said.append
+        again = train(last)
+        resumed = [line for line in said if line.startswith("continuing at step ")]
+        assert resumed == [f"continuing at step {max(steps) - 1} of {_planned(last)}"], "else it shows nothing"
+        ends = dict(_changed(again.net))
+        for name, tensor in _changed(whole.net):
+            assert torch.equal(tensor, ends[name]), name
         assert again.history == whole.history
         assert again.best_step == whole.best_step
+        assert again.notes == whole.notes
         return whole
 
     return check
+
+
+def _planned(job: Job) -> int:
+    return job.streams[0].order.steps(job.stage.epochs)
+
+
+def _changed(net: Any) -> list[tuple[str, torch.Tensor]]:
+    return [*net.named_parameters(), *net.named_buffers()]

@@ -159,6 +159,16 @@ def test_an_objective_that_does_not_fit_the_model_is_refused(benches: Any, famil
         bench.model.build(bench.start, bench.preprocessor, {head: HeadSpec(head)})
 
 
-def test_next_tokens_are_not_asked_of_an_encoder_under_another_name(benches: Any) -> None:
-    with pytest.raises(PluginError, match=r"is an encoder \(bert\), which would see the tokens"):
-        benches["gpt"].model.build(benches["bert"].start, benches["bert"].preprocessor, {"lm": HeadSpec("causal-lm")})
+@pytest.mark.parametrize(
+    ("type_", "weights", "said"),
+    [
+        ("gpt", "bert", r"is an encoder \(bert\), whose tokens see both sides; write `type: bert`"),
+        ("bert", "gpt", r"is a decoder \(gpt2\), whose tokens see only what precedes them; write `type: gpt`"),
+    ],
+)
+def test_weights_of_the_other_family_are_refused(benches: Any, type_: str, weights: str, said: str) -> None:
+    """A classifier would be built of either, and would not be what the recipe says."""
+    other = benches[weights]
+    spec = HeadSpec("sequence-classification", size=2, labels=("neg", "pos"))
+    with pytest.raises(PluginError, match=said):
+        benches[type_].model.build(other.start, other.preprocessor, {"main": spec})

@@ -10,22 +10,23 @@ from pydantic import ValidationError
 
 from hft_core import DataError, RowRandom
 from hft_core.runtime.ragged import take
+from hft_core.training.order import Part
 from hft_core.training.streams import LiveStream
 from hft_plugins.optimizers.torch_optimizers import SGD
 
 
 def made(stream: LiveStream, entries: list[int], epoch: int) -> Any:
-    return stream._make(np.array(entries, np.int64), epoch)
+    return stream.made(Part(epoch, 0, np.array(entries, np.int64)))
 
 
 def original(stream: LiveStream, entries: list[int]) -> Any:
-    arrays = take(stream.arrays, np.array(entries, np.int64))
+    arrays = take(stream.shards[0], np.array(entries, np.int64))
     return stream.context.preprocessor.pad({"input_ids": arrays["input_ids"]})
 
 
 def test_masked_targets_are_the_original_ids_and_special_tokens_stay(bert: Any, make_rows: Any) -> None:
     stream = bert.stream(bert.objective("masked-lm"), make_rows(3000))
-    entries = list(range(len(stream.arrays["row"])))
+    entries = list(range(len(stream.shards[0]["row"])))
     batch, plain = made(stream, entries, 0), original(stream, entries)
     flat = plain["input_ids"].reshape(-1)
     assert (batch["targets"] == flat[batch["positions"]]).all()
@@ -52,7 +53,7 @@ def test_masks_do_not_depend_on_the_batch(bert: Any, make_rows: Any) -> None:
     for entries in ([5], [39, 5, 0], list(range(5, 25))):
         alone = made(stream, entries, 2)["input_ids"]
         for place, entry in enumerate(entries):
-            length = stream.order.lengths[entry]
+            length = stream.order.index(0).lengths[entry]
             assert alone[place, :length].tolist() == together[entry, :length].tolist()
 
 
@@ -71,8 +72,10 @@ def test_held_out_masks_are_the_same_every_time(bert: Any, make_rows: Any) -> No
     first, second = ([batch["positions"].tolist() for batch in stream.held_out_batches(3)] for _ in range(2))
     assert first == second
     assert len(first) == 2  # six held-out rows, three at a time
-    trained = set(np.asarray(stream.arrays["row"]).tolist())
-    assert not trained & set(np.asarray(stream.held["row"]).tolist())
+    index = stream.order.index(0)
+    trained = {entry for epoch in range(3) for entry in index.entries(epoch, 1).tolist()}
+    assert trained.isdisjoint(np.flatnonzero(index.held).tolist())
+    assert len(trained) == 54
 
 
 def test_long_texts_give_windows_that_lose_no_token(bert: Any) -> None:
@@ -123,7 +126,7 @@ def test_packing_works_over_several_batches_of_rows(gpt: Any, make_rows: Any) ->
 
 
 def test_causal_targets_are_the_successors_within_a_row(gpt: Any, make_rows: Any) -> None:
-    objective = gpt.objective("causal-lm", block=16)
+    objective = gpt.objective("causal-lm", block=16, boundaries=False)
     arrays = gpt.arrays(objective, make_rows(50))
     last = len(arrays["row"]) - 1
     entries = np.array([last, 0, 3])  # the short one first, so that padding follows it

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -110,6 +112,25 @@ def test_evaluation_does_not_disturb_training(bert: Any, make_rows: Any, paramet
     watched = train(bert.job(parts, epochs=3, validation=validation, **with_dropout(bert)))
     assert [point for point in watched.history if "accuracy" in point.get("validation", {})]
     assert equal(parameters_of(plain.net), parameters_of(watched.net))
+
+
+def test_evaluation_may_draw_as_it_likes(
+    bert: Any, make_rows: Any, parameters_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A metric, say, that samples: from every generator there is, and that leaves them anywhere."""
+    parts = [(bert.objective("classification"), make_rows(40)), (bert.objective("masked-lm"), make_rows(40, seed=3))]
+    plain = train(bert.job(*parts, epochs=2, **with_dropout(bert)))
+    measure, drawn = loop.measure, []
+
+    def draws(*args: Any) -> Any:
+        drawn.append(float(torch.rand(1)) + float(np.random.random()) + random.random())
+        torch.manual_seed(len(drawn))
+        return measure(*args)
+
+    monkeypatch.setattr(loop, "measure", draws)
+    disturbed = train(bert.job(*parts, epochs=2, **with_dropout(bert)))
+    assert len(drawn) == 2
+    assert equal(parameters_of(plain.net), parameters_of(disturbed.net))
 
 
 def test_the_best_epoch_is_kept(bert: Any, make_rows: Any, parameters_of: Any) -> None:
@@ -254,8 +275,8 @@ def test_rows_of_a_second_source_are_named_as_in_their_file(bert: Any, make_rows
         files.append(bert.folder / f"{name}.arrow")
         write_table(files[-1], [make_rows(20) | {ROW: list(range(1, 21)), VARIANT: [0] * 20}])
     context = bert.context(objective)
-    arrays = encode_files(objective, files, [context, context])
-    stream = LiveStream.open(objective, "masked-lm", context, arrays, 64, 0, 0)
+    shards = list(encode_files(objective, files, [context, context]))
+    stream = LiveStream.open(objective, "masked-lm", context, shards, 64, 0, 0)
     first, more = stream.rows(0).removeprefix("lines ").split(" and ")
     named = [name.split() for name in first.split(", ")]
     assert len(named) == 8

@@ -23,6 +23,8 @@ from hft_plugins.techniques.freeze import Freeze
 from hft_plugins.techniques.mixup import Mixup
 from hft_plugins.techniques.r_drop import RDrop, divergence
 
+pytestmark = pytest.mark.slow
+
 RATE = 10.0  # so that the update is large beside the rounding of the weights
 ROWS = 16
 

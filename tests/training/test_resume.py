@@ -16,6 +16,8 @@ from hft_core.training.loop import train
 from hft_plugins.optimizers.schedules import Linear
 from hft_plugins.optimizers.torch_optimizers import SGD, Adam, AdamW
 
+from .conftest import latest
+
 OPTIMIZERS = {
     "adam": Adam(type="adam", lr=1e-3),
     "adamw": AdamW(type="adamw", lr=1e-3),
@@ -187,11 +189,11 @@ def test_an_unfinished_checkpoint_is_ignored(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 3, {"a": torch.ones(2)}, {"step": 3})
     (tmp_path / "unfinished").mkdir()
     (tmp_path / "unfinished" / "tensors.safetensors").write_bytes(b"half")
-    found = checkpoint.latest(tmp_path)
+    found = latest(tmp_path)
     assert found is not None
     assert found[1] == {"step": 3}
     checkpoint.save(tmp_path, 4, {"a": torch.zeros(2)}, {"step": 4})  # and is no hindrance
-    assert checkpoint.latest(tmp_path)[1] == {"step": 4}  # type: ignore[index]  # just written
+    assert latest(tmp_path)[1] == {"step": 4}  # type: ignore[index]  # just written
 
 
 def test_a_crash_at_any_file_operation_of_a_checkpoint_loses_at_most_that_one(
@@ -231,7 +233,7 @@ def test_a_crash_at_any_file_operation_of_a_checkpoint_loses_at_most_that_one(
                 checkpoint.save(work, 3, {"a": torch.full((2,), 3.0)}, {"step": 3})
             except OSError:
                 fired += 1
-        found = checkpoint.latest(work)
+        found = latest(work)
         assert found is not None, k
         tensors, state = found
         assert state["step"] in (2, 3), k

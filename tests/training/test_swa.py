@@ -52,10 +52,6 @@ def test_a_stage_too_short_for_an_average_is_an_error(bert: Any, make_rows: Any)
         recorded(bert, make_rows, 0.9)
 
 
-def test_it_excludes_other_averages() -> None:
-    assert {"ema", "swa"} <= SWA.excludes
-
-
 @pytest.mark.parametrize("crashes", [(2,), (4,), (5, 7)])
 def test_the_mean_survives_a_crash(bert: Any, make_rows: Any, survives: Any, crashes: tuple[int, ...]) -> None:
     def made(work: Path) -> Any:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from hft_core import RecipeError
 from hft_core.training.loop import train
 from hft_core.training.module import parameter_groups
 from hft_plugins.techniques.ema import EMA
+from hft_plugins.techniques.freeze import Freeze
 from hft_plugins.techniques.layerwise_decay import LayerwiseDecay
+from hft_plugins.techniques.swa import SWA
 
 
 def weights(net: Any) -> dict[str, torch.Tensor]:
@@ -83,10 +87,41 @@ def test_layers_learn_slower_towards_the_input(bert: Any) -> None:
 def test_a_scaled_group_takes_scaled_steps(bert: Any, make_rows: Any) -> None:
     start = bert.weights()
     moves = []
-    for rate in (1.0, 0.5):
-        technique = LayerwiseDecay(type="layerwise-decay", rate=rate)
+    for techniques in ([], [LayerwiseDecay(type="layerwise-decay", rate=0.5)]):
         parts = (bert.objective("classification"), make_rows(16))
-        moves.append(weights(train(bert.job(parts, techniques=[technique])).net))
+        moves.append(weights(train(bert.job(parts, techniques=techniques)).net))
     name = next(name for name in start if name.endswith("word_embeddings.weight"))
     whole, scaled = moves[0][name] - start[name], moves[1][name] - start[name]
     torch.testing.assert_close(scaled, whole * 0.125, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("rate", "frozen"), [(1.0, ["embeddings"]), (0.9, ["embeddings", "layer"])], ids=["rate 1", "heads alone"]
+)
+def test_a_decay_that_changes_no_rate_is_refused(bert: Any, make_rows: Any, rate: float, frozen: list[str]) -> None:
+    parts = (bert.objective("classification"), make_rows(16))
+    techniques = [Freeze(type="freeze", parts=frozen), LayerwiseDecay(type="layerwise-decay", rate=rate)]
+    with pytest.raises(RecipeError, match=r"layerwise-decay: with `rate: .* every part that is trained .*head.main"):
+        train(bert.job(parts, techniques=techniques))
+
+
+@pytest.mark.parametrize("average", [EMA(type="ema", decay=0.5), SWA(type="swa", start=0.25)], ids=["ema", "swa"])
+def test_an_average_leaves_what_is_frozen_out(bert: Any, make_rows: Any, monkeypatch: Any, average: Any) -> None:
+    """What never moves needs no copy, in memory or in a checkpoint."""
+    kept: list[set[str]] = []
+    kind = type(average)
+    after = kind.after_step
+
+    def watched(self: Any, net: Any, state: Any, step: int) -> None:
+        after(self, net, state, step)
+        kept.append({name.removeprefix("mean/") for name in self.tensors(state) if name != "count"})
+
+    monkeypatch.setattr(kind, "after_step", watched)
+    start = bert.weights()
+    parts = (bert.objective("classification"), make_rows(64))
+    techniques = [Freeze(type="freeze", parts=["embeddings", "layer"]), average]
+    end = dict(train(bert.job(parts, techniques=techniques)).net.named_parameters())
+    heads = {name for name in start if "head_main" in name}
+    assert heads
+    assert kept[-1] == heads
+    assert all(torch.equal(end[name], start[name]) != (name in heads) for name in start)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hft_core.components import Columns, Facts, HeadSpec, Preprocessor, Roles, Task
-from hft_core.data.prepare import Prepared, bound_task
+from hft_core.data.prepared import Prepared, bound_task
 from hft_core.data.table import read_all
 from hft_core.recipe.model import Recipe
 from hft_core.training.stopping import StopRequest
@@ -59,6 +59,10 @@ class TaskRows:
         """The cleaned rows of a split; no column where there is no such split."""
         return read_all(self.folders[split] / f"{split}.arrow") if split in self.folders else {}
 
+    def digest(self, split: str) -> str:
+        """Which rows a split has, see `Prepared.digest`."""
+        return Prepared.load(self.folders[split]).digest(split)
+
     def raw(self, split: str) -> Columns:
         """The rows of a held-out split as they were read."""
         return Prepared.load(self.folders[split]).raw(split)
@@ -70,9 +74,13 @@ class Process:
 
     say: Callable[[str], None] = lambda text: None
     advance: Callable[[int, int, dict[str, float]], None] = lambda step, steps, figures: None
+    tell: Callable[[str, Mapping[str, Any]], None] = lambda event, fields: None
+    """Called with what happens within the step: an event of `Progress.tell` and its fields."""
     stop: StopRequest = field(default_factory=StopRequest)
     work: Path = Path()
     """Where checkpoints of the current node go."""
+    writes: bool = True
+    """Whether this process makes the output; the others of a distributed run only train along, and write nothing."""
 
 
 def read_json(path: Path) -> Any:

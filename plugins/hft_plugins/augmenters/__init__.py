@@ -1,1 +1,1 @@
-"""The built-in augmenters: synonyms, random-swap and random-delete."""
+"""The built-in augmenters, see plugin.py."""

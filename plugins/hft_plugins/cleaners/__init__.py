@@ -1,1 +1,1 @@
-"""The built-in cleaners: unicode, html and whitespace repairs, exact duplicates and lengths."""
+"""The built-in cleaners: repairs of text, and filters of training rows; see plugin.py."""

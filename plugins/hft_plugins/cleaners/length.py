@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from hft_core import Columns, Roles, RowFilter
+from hft_core import Columns, Roles, RowFilter, joined_texts
 
 
 class LengthFilter(RowFilter):
@@ -31,8 +31,7 @@ class LengthFilter(RowFilter):
     def reasons(self, batches: Iterable[Columns], roles: Roles) -> Iterator[list[str | None]]:
         """Give a reason or None for each row, batch by batch."""
         for batch in batches:
-            rows = zip(*(batch[name] for name in roles.text), strict=True)
-            yield [self._reason(" ".join("" if value is None else str(value) for value in row)) for row in rows]
+            yield list(map(self._reason, joined_texts(batch, roles)))
 
     def _reason(self, text: str) -> str | None:
         length = len(text.strip())

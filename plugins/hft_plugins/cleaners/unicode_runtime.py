@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 from unicodedata import category, is_normalized, normalize
 
-from hft_core.runtime.edits import Edit
+from hft_core.runtime.edits import Edit, apply
 
 # Mojibake: what bytes 0x80 to 0xBF become in cp1252, or in Latin-1 where cp1252 has no character.
 _TAIL = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
@@ -23,6 +23,7 @@ _INVISIBLE = re.compile(
     f"|(?<![{_JOINING}])[\u200c\u200d]"
 )
 _SPACE = re.compile("[\x0b\x0c\x1c-\x1f\x85\xa0\u2007\u2028\u2029\u202f]")
+_REMOVED = re.compile(f"(?P<invisible>{_INVISIBLE.pattern})|{_SPACE.pattern}")
 _SUSPECT = re.compile(f"{_INVISIBLE.pattern}|{_SPACE.pattern}|[\xc2-\xf4][{_TAIL}]")
 _SUSPECT_ASCII = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -50,6 +51,10 @@ def _sound(text: str, form: Literal["NFC", "NFKC"]) -> bool:
 
 def _repairs(text: str, form: Literal["NFC", "NFKC"]) -> list[Edit]:
     """Normalise cluster by cluster, so that each edit is as small as can be."""
+    if not _STRETCH.search(text) and is_normalized(form, text):  # as most dirty texts
+        simple = [Edit(*match.span(), "" if match["invisible"] else " ") for match in _REMOVED.finditer(text)]
+        if is_normalized(form, apply(text, simple)):  # what an invisible character parted may join
+            return simple
     result: list[Edit] = []
     for cluster in _clusters(_units(text)):
         start, end = cluster[0].start, cluster[-1].end

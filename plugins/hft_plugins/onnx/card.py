@@ -6,27 +6,45 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hft_core import Finished
+from hft_plugins.onnx.describe import reads
 from hft_plugins.onnx.gates import Gate
 
 _SHOWN_LABELS = 50
 
 
-def model_card(run: Finished, precisions: Sequence[str], gates: Sequence[Gate], standalone: bool) -> str:
-    """Give README.md: what the model does, its figures, how it was checked, how to use it."""
-    roles = run.task.roles()
-    columns = [*roles.text, *roles.inputs]
+def model_card(
+    tasks: Mapping[str, Finished],
+    precisions: Sequence[str],
+    gates: Sequence[Gate],
+    remarks: Sequence[str],
+    standalone: bool,
+) -> str:
+    """Give README.md: what the model does, its figures, how it was checked, how to use it.
+
+    Args:
+        tasks: by name; of one task the name is empty.
+        remarks: sentences on precisions.
+    """
+    run = next(iter(tasks.values()))
+    columns = reads(run)
+    kinds = ", ".join(dict.fromkeys(one.task.type_name() for one in tasks.values()))
     parts = [
         f"# {run.name}",
-        f"A model for {run.task.type_name()}, exported to ONNX by hft. It reads {_code(columns)}. "
-        f"Precisions: {', '.join(precisions)}.",
+        f"A model for {kinds}, exported to ONNX by hft. It reads {_code(columns)}. Precisions: {', '.join(precisions)}.",
     ]
-    if labels := run.facts.get("labels"):
-        parts.append(f"Labels: {_code(labels[:_SHOWN_LABELS])}{', …' if len(labels) > _SHOWN_LABELS else ''}")
-    if run.card:
-        parts += ["## Figures", *_figures(run.card)]
+    if len(tasks) > 1:
+        parts.append(f"Its predictions have an object for each of {len(tasks)} tasks: {_code(list(tasks))}.")
+    for name, one in tasks.items():
+        if labels := one.facts.get("labels"):
+            shown = _code(labels[:_SHOWN_LABELS])
+            of_task = f" of `{name}`" if name else ""
+            parts.append(f"Labels{of_task}: {shown}{', …' if len(labels) > _SHOWN_LABELS else ''}")
+    for name, one in tasks.items():
+        if one.card:
+            parts += [f"## Figures of `{name}`" if name else "## Figures", *_figures(one.card)]
     parts += [
         "## How the export was checked",
-        "Against the trained fp32 model; a precision that misses a bound is not written.",
+        " ".join(["Against the trained fp32 model; a precision that misses a bound is not written.", *remarks]),
         _table(("gate", "bound", "measured", "verdict"), [gate.row().values() for gate in gates]),
         "## Use",
         _usage(columns, standalone),

@@ -11,35 +11,54 @@ from typing import Any
 
 import hft_core
 from hft_core import Finished, Graph, PluginError
-from hft_core.runtime.bundle import FORMAT, OWN_PACKAGES, modules_of
+from hft_core.runtime.description import FORMAT
+from hft_core.runtime.trust import OWN_PACKAGES, modules_of
 
 Files = Mapping[str, Mapping[str, str]]
 """Graph name to precision to path within the bundle."""
 
 
 def description(
-    run: Finished, graphs: Sequence[Graph], files: Files, precisions: Sequence[str], folder: Path
+    tasks: Mapping[str, Finished],
+    graphs: Sequence[Graph],
+    files: Files,
+    precisions: Sequence[str],
+    folder: Path,
+    in_tokenizer: bool = False,
 ) -> dict[str, Any]:
-    """Give the content of bundle.json."""
+    """Give the content of bundle.json.
+
+    Args:
+        tasks: by name; of one task the name is empty. The first one's columns are those that the bundle reads.
+        in_tokenizer: readers of tokenizer.json need not run the cleaners.
+    """
+    run = next(iter(tasks.values()))
     cleaners = [
-        {"type": cleaner.type_name(), "module": cleaner.runtime, "settings": cleaner.settings()}
+        {
+            "type": cleaner.type_name(),
+            "module": cleaner.runtime,
+            "settings": cleaner.settings(),
+            "in_tokenizer": in_tokenizer,
+        }
         for cleaner in run.cleaners
     ]
     preprocessor = {"module": run.preprocessor.module, "settings": run.preprocessor.settings()}
-    modules = [run.task.runtime, *modules_of(preprocessor), *(cleaner.runtime for cleaner in run.cleaners)]
+    modules = [one.task.runtime for one in tasks.values()]
+    modules += [*modules_of(preprocessor), *(cleaner.runtime for cleaner in run.cleaners)]
+    roles = run.task.roles()
     return {
         "format": FORMAT,
         "name": run.name,
         "hft": hft_core.__version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "task": {
-            "type": run.task.type_name(),
-            "module": run.task.runtime,
-            "settings": run.task.settings(),
-            "facts": run.facts,
-        },
-        "text": list(run.task.roles().text),
-        "inputs": list(run.task.roles().inputs),
+        **(
+            {"task": _task(run)}
+            if len(tasks) == 1
+            else {"tasks": {name: _task(one) | {"reads": reads(one)} for name, one in tasks.items()}}
+        ),
+        "text": [name for name in roles.text if name not in roles.optional],
+        "inputs": list(roles.inputs),
+        **({"optional": list(roles.optional)} if roles.optional and len(tasks) == 1 else {}),
         "cleaners": cleaners,
         "preprocessor": preprocessor,
         "precisions": list(precisions),
@@ -55,7 +74,23 @@ def description(
             file.relative_to(folder).as_posix(): file.stat().st_size for file in sorted((folder / "onnx").iterdir())
         },
         "requires": requirements(modules),
+        "plugins": run.card.get("plugins", []),
     }
+
+
+def _task(run: Finished) -> dict[str, Any]:
+    return {
+        "type": run.task.type_name(),
+        "module": run.task.runtime,
+        "settings": run.task.settings(),
+        "facts": run.facts,
+    }
+
+
+def reads(run: Finished) -> list[str]:
+    """The columns that a prediction takes: texts, then other inputs."""
+    roles = run.task.roles()
+    return [*(name for name in roles.text if name not in roles.optional), *roles.inputs]
 
 
 def requirements(modules: Sequence[str]) -> dict[str, str]:

@@ -2,204 +2,185 @@
 
 from __future__ import annotations
 
-import copy
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy
-import onnxruntime  # type: ignore[import-untyped]  # ships no types
-import tokenizers
-import torch
-
-from hft_core import (
-    Call,
-    Columns,
-    DamagedError,
-    DataError,
-    Finished,
-    Graph,
-    Net,
-    NonFiniteError,
-    Prediction,
-    Section,
-)
-from hft_core.runtime import manifest
-from hft_core.runtime.bundle import DESCRIPTION, GOLDEN
+from hft_core import Call, DamagedError, Finished, Graph, Net, Section
 from hft_core.runtime.session import OnnxCall
-from hft_core.runtime.text import TextPreprocessor
-from hft_plugins.onnx import standalone
-from hft_plugins.onnx.card import model_card
-from hft_plugins.onnx.decisions import advice, answers, decision_gates, sampled
 from hft_plugins.onnx.describe import description
 from hft_plugins.onnx.fresh import fresh_gate
-from hft_plugins.onnx.gates import Gate, enforce
-from hft_plugins.onnx.golden import chosen, plain
+from hft_plugins.onnx.gates import Gate, enforce, of_graph
+from hft_plugins.onnx.normalizer import absorb
 from hft_plugins.onnx.numbers import numbers_gates
-from hft_plugins.onnx.quantize import quantize
+from hft_plugins.onnx.parts import Part, parts_of
+from hft_plugins.onnx.speed import speeds, told
 from hft_plugins.onnx.structure import structure_gates
-from hft_plugins.onnx.trace import data_file, trace
+from hft_plugins.onnx.subject import Subject, subject
+from hft_plugins.onnx.trace import trace
+from hft_plugins.onnx.variants import Maker, Variant
+from hft_plugins.onnx.ways import as_json
+from hft_plugins.onnx.write import allowed_drift, has_script, write_bundle, write_reports
+
+Log = Callable[[str], None]
 
 
 def export(
-    net: Net, run: Finished, folder: Path, precisions: Sequence[str], opset: int, log: Callable[[str], None]
+    net: Net, run: Finished, folder: Path, precisions: Sequence[str], opset: int, allow_drift: bool, log: Log
 ) -> Section:
     """Write a bundle into the empty `folder`; arguments and errors as those of `Onnx.export`."""
-    net = net.cpu().float().eval()
-    # A model may change a net to trace it (another attention); the reference stays as it was trained.
-    graphs = run.model.graphs(copy.deepcopy(net), run.head)
+    exported = subject(net.cpu().float().eval(), run)
     gates: list[Gate] = []
-    onnx_folder = folder / "onnx"
-    onnx_folder.mkdir()
-
-    fp32 = {graph.name: onnx_folder / f"{graph.name}.onnx" for graph in graphs}
-    for graph in graphs:
-        log(f"tracing {graph.name}")
-        trace(graph, fp32[graph.name], opset)
-        enforce(gates, structure_gates(graph, fp32[graph.name], opset))
-    calls: dict[str, OnnxCall] = {"fp32": OnnxCall(fp32)}
-    for graph in graphs:
-        log(f"comparing {graph.name} with torch at many shapes")
-        enforce(gates, _numbers(graph, run, calls["fp32"]))
-
-    rows = sampled(run.validation)
-    if not next(iter(rows.values()), []):
-        raise DataError(
-            "onnx export: no validation row to compare the export with; set `data: validation:` or `split:`"
-        )
-    count = len(next(iter(rows.values())))
-    log(f"comparing decisions on {count} validation rows")
-    wanted = answers(run, rows, run.call)
-    enforce(gates, decision_gates(run, rows, "fp32", wanted, answers(run, rows, calls["fp32"])))
-    files = {"fp32": fp32}
-    refused: list[str] = []
-    if "int8" in precisions:
-        log("quantising to int8")
-        files["int8"] = {name: onnx_folder / f"{name}_int8.onnx" for name in fp32}
-        for name, file in files["int8"].items():
-            quantize(fp32[name], file)
-        calls["int8"] = OnnxCall(files["int8"])
-        made = _variant_gates(run, rows, "int8", wanted, calls["int8"])
-        gates += made
-        if missed := [gate for gate in made if not gate.passed]:
-            refused.append(f"int8 was not written: {missed[0].complaint()}")
-            log(refused[-1])
-            _remove("int8", calls, files)
-    if "fp32" not in precisions:
-        _remove("fp32", calls, files)  # it was only the way to another precision
-    precisions = [precision for precision in precisions if precision in files]
-    if not precisions:
-        raise DamagedError(f"onnx export: {'; '.join(refused)}")
+    fp32 = _traced(exported, folder / "onnx", opset, gates, log)
+    exported.first.preprocessor.save(folder)
+    in_tokenizer = absorb(list(exported.tasks.values()), folder)
+    parts = _proven(exported, folder, fp32, in_tokenizer, gates, log)
+    variants, refused = _precisions(exported, parts, fp32, precisions, allow_drift, gates, log)
 
     log("writing the bundle")
-    run.preprocessor.save(folder)
-    if (run.folder / "config.json").is_file():  # for other tools that read such folders
-        shutil.copyfile(run.folder / "config.json", folder / "config.json")
-    paths = {
-        graph.name: {precision: files[precision][graph.name].relative_to(folder).as_posix() for precision in precisions}
-        for graph in graphs
-    }
-    described = description(run, graphs, paths, precisions, folder)
-    _write_json(folder / DESCRIPTION, described)
-    _write_golden(folder / GOLDEN, run, rows, wanted, {precision: calls[precision] for precision in precisions})
-    with_script = _plain_classifier(described)
-    if with_script:
-        shutil.copyfile(standalone.__file__, folder / "predict.py")
-    finish = partial(_write_reports, folder, run, precisions, with_script, count)
-    finish(gates)
+    described = write_bundle(folder, exported, parts, variants, in_tokenizer)
+    log("timing it")
+    speed = _speeds(exported, variants)
+    remarks = [*_remarks(variants), *told(speed)]
+    report = partial(write_reports, folder, parts, variants, gates, remarks, has_script(described))
+    report()
     log("loading it in a fresh process without torch")
-    enforce(gates, [fresh_gate(folder, precisions)])
-    finish(gates)  # once more, with the last gate in it
+    enforce(gates, [fresh_gate(folder, described["precisions"])])
+    report()  # once more, with the last gate in it
+    return _section(described, parts, variants, gates, remarks, refused, speed)
+
+
+def _traced(exported: Subject, folder: Path, opset: int, gates: list[Gate], log: Log) -> Variant:
+    """Trace the graphs, and compare each with what it was made of."""
+    folder.mkdir()
+    fp32 = Variant("fp32", {graph.name: folder / f"{graph.name}.onnx" for graph in exported.graphs})
+    for graph in exported.graphs:
+        log(f"tracing {graph.name}")
+        trace(graph, fp32.files[graph.name], opset)
+        enforce(gates, of_graph(graph.name, structure_gates(graph, fp32.files[graph.name], opset)))
+    fp32.call = OnnxCall(fp32.files)
+    for graph in exported.graphs:
+        log(f"comparing {graph.name} with torch at many shapes")
+        enforce(gates, _numbers(exported, graph, fp32.call))
+    return fp32
+
+
+def _numbers(exported: Subject, graph: Graph, call: Call, precision: str = "fp32") -> list[Gate]:
+    preprocessor = exported.first.preprocessor
+    vocabulary = getattr(preprocessor, "vocabulary", 1)  # a preprocessor without one has no ids
+    longest = getattr(preprocessor, "max_length", None)
+    reference, other = partial(exported.call, graph.name), partial(call, graph.name)
+    return of_graph(graph.name, numbers_gates(graph, reference, other, vocabulary, longest, precision))
+
+
+def _proven(
+    exported: Subject, folder: Path, fp32: Variant, in_tokenizer: bool, gates: list[Gate], log: Log
+) -> list[Part]:
+    """Compare the traced graphs with the model on each task's rows, from raw text to prediction."""
+    assert fp32.call is not None  # it was traced
+    files: dict[str, dict[str, str]] = {graph.name: {} for graph in exported.graphs}
+    described = as_json(description(exported.tasks, exported.graphs, files, [], folder, in_tokenizer))
+    parts = parts_of(exported, described, folder)
+    log("comparing tokens")
+    for part in parts:
+        enforce(gates, part.tokens())
+    for part in parts:
+        of_task = f" of {part.name}" if part.name else ""
+        log(f"comparing decisions on {part.count} validation rows{of_task}")
+        enforce(gates, part.decisions("fp32", fp32.call))
+    return parts
+
+
+def _precisions(
+    exported: Subject,
+    parts: Sequence[Part],
+    fp32: Variant,
+    wanted: Sequence[str],
+    allow_drift: bool,
+    gates: list[Gate],
+    log: Log,
+) -> tuple[list[Variant], list[str]]:
+    """Make the precisions that are wanted; gives those that keep to their gates, and why others were not written.
+
+    Raises DamagedError where nothing is left.
+    """
+
+    def decisions(precision: str, call: OnnxCall) -> list[Gate]:
+        return [gate for part in parts for gate in part.decisions(precision, call)]
+
+    maker = Maker(exported.graphs, fp32.files, partial(_numbers, exported), decisions, log)
+    written = {"fp32": fp32}
+    refused: list[str] = []
+    for precision in wanted:
+        if precision == "fp32":
+            continue
+        log(f"making {precision}")
+        variant = maker.make(precision, allow_drift)
+        gates += variant.gates
+        if variant.missed:
+            refused.append(variant.refusal())
+            log(refused[-1])
+            variant.remove()
+        else:
+            written[precision] = variant
+    if "fp32" not in wanted:
+        written.pop("fp32").remove()  # it was only the way to another precision
+    variants = [written[precision] for precision in wanted if precision in written]
+    if not variants:
+        raise DamagedError(f"onnx export: {'; '.join(refused)}")
+    return variants, refused
+
+
+def _speeds(exported: Subject, variants: Sequence[Variant]) -> list[dict[str, Any]]:
+    return [
+        record
+        for graph in exported.graphs
+        for record in speeds(
+            graph, partial(exported.call, graph.name), {one.precision: one.files[graph.name] for one in variants}
+        )
+    ]
+
+
+def _remarks(variants: Sequence[Variant]) -> list[str]:
+    """What there is to say of the precisions, one sentence each."""
+    kept = [f"{one.told[0].upper()}{one.told[1:]}." for one in variants if one.kept]
+    drift = [f"{precision} drifts further than its gates allow, as asked for." for precision in allowed_drift(variants)]
+    return kept + drift
+
+
+def _section(
+    described: dict[str, Any],
+    parts: Sequence[Part],
+    variants: Sequence[Variant],
+    gates: Sequence[Gate],
+    remarks: Sequence[str],
+    refused: Sequence[str],
+    speed: Sequence[dict[str, Any]],
+) -> Section:
+    names = described["precisions"]
+    rows = sum(part.count for part in parts)
+    tasks = (
+        f" The graph answers {len(parts)} tasks: {', '.join(part.name for part in parts)}." if len(parts) > 1 else ""
+    )
     return Section(
         title="ONNX export",
         text=" ".join(
             [
-                f"Precisions {', '.join(precisions)}; compared with the trained model on {count} validation rows.",
+                f"Precisions {', '.join(names)}; compared with the trained model on {rows} validation rows.{tasks}",
+                *remarks,
                 *(f"{sentence}." for sentence in refused),
             ]
         ),
         table=[gate.row() for gate in gates],
         data={
-            "precisions": list(precisions),
-            "rows": count,
+            "precisions": names,
+            "rows": rows,
             "bytes": described["bytes"],
+            "kept": {one.precision: list(one.kept) for one in variants if one.kept},
+            "allowed_drift": allowed_drift(variants),
+            "speed": speed,
             "gates": [gate.row() for gate in gates],
         },
         refused=refused,
     )
-
-
-def _numbers(graph: Graph, run: Finished, exported: Call) -> list[Gate]:
-    vocabulary = getattr(run.preprocessor, "vocabulary", 1)  # a preprocessor without one has no ids
-    longest = getattr(run.preprocessor, "max_length", None)
-    return numbers_gates(graph, partial(run.call, graph.name), partial(exported, graph.name), vocabulary, longest)
-
-
-def _variant_gates(run: Finished, rows: Columns, precision: str, wanted: list[Prediction], call: Call) -> list[Gate]:
-    """Give the gates of a precision beside fp32; numbers that are not finite are a gate that it misses."""
-    try:
-        return decision_gates(run, rows, precision, wanted, answers(run, rows, call))
-    except NonFiniteError as error:
-        return [Gate(f"finite: {precision}", "finite numbers", str(error), False, advice(precision))]
-
-
-def _remove(precision: str, calls: dict[str, OnnxCall], files: dict[str, dict[str, Path]]) -> None:
-    """Drop the graphs of a precision."""
-    del calls[precision]  # closes the sessions: Windows does not delete a mapped file
-    for file in files.pop(precision).values():
-        file.unlink()
-        data_file(file).unlink(missing_ok=True)
-
-
-def _write_golden(
-    file: Path, run: Finished, rows: Columns, wanted: list[Prediction], calls: dict[str, OnnxCall]
-) -> None:
-    """Write golden rows with each precision's predictions, made of just these rows, as `verify` makes them."""
-    roles = run.task.roles()
-    picked = chosen(rows, roles.text, wanted)
-    columns = {name: [rows[name][row] for row in picked] for name in (*roles.text, *roles.inputs)}
-    made = {precision: answers(run, columns, call) for precision, call in calls.items()}
-    with file.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
-        for index in range(len(picked)):
-            record = {
-                "row": {name: plain(name, columns[name][index]) for name in columns},
-                "predictions": {precision: made[precision][index] for precision in made},
-            }
-            stream.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _plain_classifier(described: dict[str, Any]) -> bool:
-    """Whether the short script can answer: softmax over the labels of one text.
-
-    The task's runtime module says with ``PREDICT_PY = True`` that this is all that its `decode` does.
-    """
-    graphs = described["graphs"]
-    labels = described["task"]["facts"].get("labels")
-    return bool(
-        getattr(import_module(described["task"]["module"]), "PREDICT_PY", False)
-        and described["preprocessor"]["module"] == TextPreprocessor.module
-        and labels
-        and list(graphs) == ["model"]
-        and graphs["model"]["outputs"].get("logits") == ["batch", len(labels)]
-    )
-
-
-def _write_reports(
-    folder: Path, run: Finished, precisions: Sequence[str], with_script: bool, rows: int, gates: Sequence[Gate]
-) -> None:
-    """Write parity.json, the model card, and last the manifest."""
-    versions = {module.__name__: module.__version__ for module in (torch, onnxruntime, tokenizers, numpy)}
-    parity = {"rows": rows, "gates": [gate.row() for gate in gates], "versions": versions}
-    _write_json(folder / "parity.json", parity)
-    (folder / "README.md").write_text(model_card(run, precisions, gates, with_script), encoding="utf-8", newline="\n")
-    manifest.write(folder)
-
-
-def _write_json(file: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
-    with file.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
-        stream.write(text + "\n")

@@ -12,13 +12,14 @@ from hft_core.runtime.agreement import margin
 ROWS = 12
 
 
-def chosen(columns: Columns, texts: Sequence[str], predictions: Sequence[Prediction]) -> list[int]:
+def chosen(columns: Columns, texts: Sequence[str], predictions: Sequence[Prediction], share: int = 1) -> list[int]:
     """Choose rows, hard ones first: shortest, longest, Chinese, emoji, least sure; then evenly spaced ones.
 
     Args:
         columns: raw rows.
         texts: the columns with text.
         predictions: one per row.
+        share: how many tasks there are, which have `ROWS` together.
     """
     whole = ["\n".join(columns[name][row] for name in texts) for row in range(len(predictions))]
     rows = range(len(whole))
@@ -28,7 +29,7 @@ def chosen(columns: Columns, texts: Sequence[str], predictions: Sequence[Predict
     hard += _first(whole, lambda character: ord(character) > 0xFFFF, 1)
     hard += sorted(rows, key=lambda row: margin(predictions[row]))[:2]
     spaced = [index * len(whole) // ROWS for index in range(ROWS)] if len(whole) > ROWS else list(rows)
-    return list(dict.fromkeys([*hard, *spaced]))[:ROWS]
+    return list(dict.fromkeys([*hard, *spaced]))[: -(-ROWS // share)]
 
 
 def plain(column: str, value: Any) -> Any:

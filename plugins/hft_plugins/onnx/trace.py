@@ -13,6 +13,7 @@ import onnx
 import torch
 
 from hft_core import Graph, PluginError
+from hft_plugins.onnx.files import data_file
 
 
 class _ByPosition(torch.nn.Module):
@@ -48,6 +49,9 @@ def trace(graph: Graph, file: Path, opset: int) -> None:
             verbose=False,
         )
         assert program is not None  # it is None with dynamo=False only
+        if _turns_weights(program.model.graph):
+            # A weight that several heads read was not transposed for good before what they have in common was merged.
+            program.optimize()
         _free_names(program.model.graph, {*graph.inputs, *graph.outputs})
         program.save(str(file), external_data=True)
     written = file.with_name(f"{file.name}.data")
@@ -62,11 +66,6 @@ def trace(graph: Graph, file: Path, opset: int) -> None:
     onnx.save(model, str(file))
     if written.exists():  # a very small model has all its weights in the graph
         written.rename(data_file(file))
-
-
-def data_file(file: Path) -> Path:
-    """Give the file with the weights of a graph; the name is the one that other tools for ONNX models use."""
-    return file.with_name(f"{file.name}_data")
 
 
 @contextmanager
@@ -93,6 +92,11 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def _turns_weights(graph: Any) -> bool:
+    """Whether the graph transposes a weight each time that it runs, which hides it from the quantisers, too."""
+    return any(node.op_type == "Transpose" and node.inputs[0].is_initializer() for node in graph.all_nodes())
 
 
 def _free_names(graph: Any, names: set[str]) -> None:

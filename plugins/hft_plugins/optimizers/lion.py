@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ class Lion(Optimizer):
     """
 
     type: Literal["lion"]
+    packages: ClassVar[tuple[str, ...]] = ("lion-pytorch",)
     beta1: float = Field(default=0.9, ge=0, lt=1)
     """Share of the momentum in the direction of a step."""
     beta2: float = Field(default=0.99, ge=0, lt=1)

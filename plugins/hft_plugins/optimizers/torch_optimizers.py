@@ -29,6 +29,10 @@ class SGD(Optimizer):
     weight_decay: float = Field(default=0.0, ge=0)
     """L2 penalty, not on biases and normalisation."""
 
+    def untouched(self, lr: float) -> float | None:
+        """A penalty is a gradient, too."""
+        return 1.0 if not self.weight_decay else None
+
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:
         if self.nesterov and not self.momentum:
@@ -65,6 +69,10 @@ class Adam(_AdamFields):
     weight_decay: float = Field(default=0.0, ge=0)
     """L2 penalty added to the gradient, not on biases and normalisation."""
 
+    def untouched(self, lr: float) -> float | None:
+        """A penalty is a gradient, too."""
+        return 1.0 if not self.weight_decay else None
+
     def build(self, groups: Sequence[ParamGroup]) -> torch.optim.Optimizer:
         """Make torch.optim.Adam."""
         from torch.optim import Adam as TorchAdam
@@ -84,6 +92,10 @@ class AdamW(_AdamFields):
     type: Literal["adamw"]
     weight_decay: float = Field(default=0.01, ge=0)
     """Share of each weight that a step of rate 1 removes, not on biases and normalisation."""
+
+    def untouched(self, lr: float) -> float:
+        """Only decay."""
+        return 1 - lr * self.weight_decay
 
     def build(self, groups: Sequence[ParamGroup]) -> torch.optim.Optimizer:
         """Make torch.optim.AdamW."""

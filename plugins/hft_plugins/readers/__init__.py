@@ -1,1 +1,1 @@
-"""The built-in readers: csv, jsonl, text and CoNLL files."""
+"""The built-in readers: files of several forms, data sets of the hub, and databases."""

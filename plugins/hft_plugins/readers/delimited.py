@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from hft_core import DataError, Reader, Refusal, Rows
-from hft_plugins.readers.source import BATCH, Lines, decoded
+from hft_core import DataError, Refusal, Rows
+from hft_plugins.readers.source import BATCH, Lines, TextFileReader, bare
 
 _LONGEST = 1 << 20  # bytes of a record over several lines; a quote that runs on longer is taken for a stray one
 
@@ -30,8 +30,8 @@ class QuoteError(ValueError):
         self.reason = reason
 
 
-class CsvReader(Reader):
-    r"""A delimited file (CSV, TSV), UTF-8, quoted as in RFC 4180. All values are texts; an empty field is "".
+class CsvReader(TextFileReader):
+    r"""A delimited file (CSV, TSV), quoted as in RFC 4180. All values are texts; an empty field is "".
 
     Nothing is taken for a missing value: `NA`, `null` and `None` stay texts. Empty lines are no records.
     A quote counts only at the beginning of a field; elsewhere in an unquoted field it is an ordinary
@@ -40,8 +40,6 @@ class CsvReader(Reader):
     """
 
     type: Literal["csv"]
-    path: Path
-    """The file."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     """The character between fields; by default a tab for `.tsv` and `.tab`, otherwise found in the first line."""
     header: bool = True
@@ -61,14 +59,14 @@ class CsvReader(Reader):
             raise ValueError(f"`delimiter` and `quote` are both {self.quote!r}")
         return self
 
-    def read(self) -> Iterator[Rows | Refusal]:
+    def read_file(self, path: Path) -> Iterator[Rows | Refusal]:
         """Yield batches and refusals; a place is the number of the record's first line.
 
         Refusals: `invalid-utf8`, `nul-byte`, `wrong-field-count`, `stray-quote` (something follows a closing
         quote), `unclosed-quote`.
         """
-        with Lines(self.path) as lines:
-            delimiter, names = self._layout(lines)
+        with self.lines(path) as lines:
+            delimiter, names = self._layout(lines, path)
             found = False
             fields: list[list[str]] = []
             places: list[int] = []
@@ -90,18 +88,18 @@ class CsvReader(Reader):
                 yield _rows(names, fields, places)
             if not found:
                 raise DataError(
-                    f"{self.path}: nothing follows the header {delimiter.join(names)!r}; add rows, "
+                    f"{path}: nothing follows the header {delimiter.join(names)!r}; add rows, "
                     "or write `header: false` if this line is a row"
                 )
 
-    def _layout(self, lines: Lines) -> tuple[str, list[str]]:
+    def _layout(self, lines: Lines, path: Path) -> tuple[str, list[str]]:
         """Find the delimiter and the names of the columns; `lines` then stands at the first row."""
         raw = next((line for line in lines if line.strip()), b"")
-        first = decoded(raw, lines.number)
-        where = f"{self.path}, line {lines.number}"
+        first = lines.decoded(raw, lines.number)
+        where = f"{path}, line {lines.number}"
         if isinstance(first, Refusal):
             raise DataError(f"{where}: {first.detail}; repair the first line")
-        delimiter = self.delimiter or _delimiter(first, self.path.suffix.lower(), self.quote)
+        delimiter = self.delimiter or _delimiter(first, PurePath(lines.name).suffix.lower(), self.quote)
         if self.columns is not None:
             if first.replace(self.quote or "", "").split(delimiter) == self.columns:
                 raise DataError(f"{where}: the first line repeats `columns`; remove these and write `header: true`")
@@ -125,7 +123,7 @@ class CsvReader(Reader):
     def _record(self, raw: bytes, lines: Lines, delimiter: str, count: int | None) -> list[str] | Refusal | None:
         """Give the fields of the record that begins with the line `raw`; None for an empty line."""
         place = lines.number
-        text = decoded(raw, place)
+        text = lines.decoded(raw, place)
         if isinstance(text, Refusal):
             return text
         if not text:
@@ -138,10 +136,10 @@ class CsvReader(Reader):
             except QuoteError as error:
                 if error.reason == "unclosed-quote" and (record := self._run_on(raw, lines, delimiter, count)):
                     return record
-                return Refusal(place, error.reason, str(error), text.encode())
+                return Refusal(place, error.reason, str(error), bare(raw))
         if count is not None and len(fields) != count:
             found = f"{len(fields)} fields where {count} are expected (delimiter {delimiter!r})"
-            return Refusal(place, "wrong-field-count", found, text.encode())
+            return Refusal(place, "wrong-field-count", found, bare(raw))
         return fields
 
     def _run_on(self, raw: bytes, lines: Lines, delimiter: str, count: int | None) -> list[str] | None:
@@ -155,7 +153,7 @@ class CsvReader(Reader):
             whole += line
             if mark not in line:
                 continue  # nothing can close here
-            text = decoded(whole, 0)
+            text = lines.decoded(whole, 0)
             if isinstance(text, Refusal):
                 break
             try:

@@ -30,13 +30,16 @@ class Distillation(Technique):
     type: Literal["distillation"]
     teacher: Model
     """A trained model: any that has a `source`, such as an earlier run's folder. It needs the same vocabulary, and for the
-    task a head with the same labels."""
+    task a head that knows its labels, in any order, and perhaps more."""
     temperature: float = Field(default=2.0, gt=0)
     """What both models' logits are divided by; a higher one tells more of the classes that the teacher thinks unlikely."""
     weight: float = Field(default=0.5, gt=0, le=1)
     """Share of the teacher in the loss; 1: the targets do not count."""
 
+    allows_compact_table: ClassVar[bool] = True
     excludes: ClassVar[frozenset[str]] = frozenset({"mixup"})  # the teacher would see the rows unmixed
+    repeatable: ClassVar[bool] = True  # several teachers
+    per_row: ClassVar[bool] = True
 
     def prepare(self, net: Net, context: Context) -> torch.nn.Module:
         """Load the teacher. Raises RecipeError where it is untrained, or its tokens are not the student's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,9 +27,15 @@ class EMA(Technique):
     decay: float = Field(default=0.999, gt=0, lt=1)
     """Share of the average that each step keeps."""
 
+    excludes: ClassVar[frozenset[str]] = frozenset({"swa"})
+    follows: ClassVar[frozenset[str]] = frozenset({"reinit"})  # the average begins with the weights as they are
+    allows_compact_table: ClassVar[bool] = True
+
     def prepare(self, net: Net, context: Context) -> dict[str, torch.Tensor]:
-        """Start from the weights as they are."""
-        return {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
+        """Start from the weights as they are; what is not trained needs no average."""
+        return {
+            name: parameter.detach().clone() for name, parameter in net.named_parameters() if parameter.requires_grad
+        }
 
     def after_step(self, net: Net, state: dict[str, torch.Tensor], step: int) -> None:
         """Move the average towards the new weights."""
@@ -38,7 +44,8 @@ class EMA(Technique):
         kept = min(self.decay, (1 + step) / (10 + step))
         with torch.no_grad():
             for name, parameter in net.named_parameters():
-                state[name] = state[name].to(parameter.device).lerp_(parameter, 1 - kept)
+                if name in state:
+                    state[name] = state[name].to(parameter.device).lerp_(parameter, 1 - kept)
 
     def averaged(self, net: Net, state: dict[str, torch.Tensor]) -> AbstractContextManager[None]:
         """Put the average into the net, and the trained weights back afterwards."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,8 @@ class FGM(Technique):
     type: Literal["fgm"]
     epsilon: float = Field(default=1.0, gt=0)
     """Length (L2) of a row's perturbation over all its tokens, in the units of the embeddings."""
+
+    allows_compact_table: ClassVar[bool] = True
 
     def prepare(self, net: Net, context: Context) -> Net:
         """Keep the net at hand. Raises RecipeError where it has no embedding layer."""

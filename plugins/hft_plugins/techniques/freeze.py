@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, Self
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -32,6 +33,9 @@ class Freeze(Technique):
     """Regular expressions; a parameter is frozen if one is found in its name, such as `LayerNorm` or `bias$`."""
     below: float | None = Field(default=None, gt=0, le=1)
     """Freeze what lies less deep: 0 is the input, 1 the heads. With 12 layers, 0.5 freezes the embeddings and layers 0 to 5."""
+
+    repeatable: ClassVar[bool] = True
+    allows_compact_table: ClassVar[bool] = True
 
     @field_validator("patterns")
     @classmethod
@@ -75,8 +79,8 @@ class Freeze(Technique):
             if not meant:
                 alike = dict.fromkeys(re.sub(r"\.\d+\.", ".*.", name) for name, _ in named)  # layers are named alike
                 raise RecipeError(
-                    f"technique freeze: the pattern {pattern!r} is found in no name of a parameter that is trained; they are "
-                    f"{', '.join(alike)} (* is a number)"
+                    f"technique freeze: the pattern {pattern!r} is found in no name of a parameter that is trained; nearest "
+                    f"are {', '.join(get_close_matches(pattern, alike, n=6, cutoff=0.0))} (* is a number)"
                 )
             chosen += meant
         return chosen

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class _State:
-    opening: list[tuple[torch.nn.Parameter, int]]
-    """Each parameter with the step from which it is trained."""
+    opening: dict[str, int]
+    """The step from which each parameter is trained, by name: parameters become others where weights are sharded."""
     closed: list[torch.nn.Parameter] = field(default_factory=list)
     """What this technique, and nothing else, has switched off for the current step."""
 
@@ -37,7 +37,8 @@ class GradualUnfreezing(Technique):
     """Share of the stage's steps after which the next layer opens, such as 0.1. Default: the same share for each, so that
     the embeddings are trained in the last one (with 12 layers, 1/14)."""
 
-    excludes: ClassVar[frozenset[str]] = frozenset({"gradual-unfreezing"})
+    follows: ClassVar[frozenset[str]] = frozenset({"freeze"})
+    allows_compact_table: ClassVar[bool] = True
 
     def prepare(self, net: Net, context: Context) -> _State:
         """Plan when which parameters open. Raises RecipeError if all would open at once, or the last ones never."""
@@ -61,7 +62,8 @@ class GradualUnfreezing(Technique):
                 f"model one every {self.every}; set `every` to less than {1 / (count - 1):.2g}, or freeze what is not to open"
             )
         step_of = dict(zip(depths, opens, strict=True))
-        return _State([(parameter, step_of[part.depth]) for part, parameter in found])
+        opens_at = {id(parameter): step_of[part.depth] for part, parameter in found}
+        return _State({name: opens_at[id(p)] for name, p in net.named_parameters() if id(p) in opens_at})
 
     def before_step(self, net: Net, state: _State, step: int) -> None:
         """Switch off what is not open yet.
@@ -71,6 +73,10 @@ class GradualUnfreezing(Technique):
         """
         for parameter in state.closed:
             parameter.requires_grad_(True)
-        state.closed = [parameter for parameter, opens in state.opening if step < opens and parameter.requires_grad]
+        state.closed = [
+            parameter
+            for name, parameter in net.named_parameters()
+            if step < state.opening.get(name, 0) and parameter.requires_grad
+        ]
         for parameter in state.closed:
             parameter.requires_grad_(False)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from hft_core import ParamGroup, Technique
+from hft_core import ParamGroup, RecipeError, Technique
 from hft_plugins.techniques.by_part import owners, scaled
 
 if TYPE_CHECKING:
@@ -20,7 +20,17 @@ class LayerwiseDecay(Technique):
     rate: float = Field(default=0.95, gt=0, le=1)
     """Factor per layer; the embeddings are one layer."""
 
+    allows_compact_table: ClassVar[bool] = True
+
     def groups(self, net: Net, groups: list[ParamGroup]) -> list[ParamGroup]:
-        """Split each group by the depth of its parameters."""
+        """Split each group by the depth of its parameters. Raises RecipeError if all keep their rate."""
         depths = sorted({part.depth for part in net.parts()}, reverse=True)
-        return scaled(groups, {key: self.rate ** depths.index(part.depth) for key, part in owners(net).items()})
+        owner = owners(net)
+        found = [owner[id(p)] for group in groups for p in group.params if id(p) in owner]
+        if self.rate == 1 or all(part.depth == depths[0] for part in found):
+            names = ", ".join(dict.fromkeys(part.name for part in found))
+            raise RecipeError(
+                f"technique layerwise-decay: with `rate: {self.rate:g}` every part that is trained ({names}) keeps its "
+                "learning rate; lower the rate, freeze less, or remove it"
+            )
+        return scaled(groups, {key: self.rate ** depths.index(part.depth) for key, part in owner.items()})

@@ -5,30 +5,44 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from hft_core import PluginError, RecipeError, Technique
 from hft_core.runtime.randomness import key_of
+from hft_plugins.techniques.adapter import Adapter, adapter_of
 from hft_plugins.techniques.by_part import owners
 
 if TYPE_CHECKING:
     import torch
 
-    from hft_core import Context, Net
+    from hft_core import Context, Net, ParamGroup
+
+
+@dataclass
+class LoRAState:
+    """What is left when the adapters are merged."""
+
+    adapter: Adapter | None = None
+    """The adapters as they were; None before the stage's end, and where nothing else would go with them."""
 
 
 class LoRA(Technique):
     """Adds a product of two small matrices to linear layers and trains that (Hu et al. 2022).
 
     The product is 0 at the start, so training begins with the model as it is. At the stage's end it is added into the
-    weights: what is saved, exported and trained on is a plain model. Needs the package peft.
+    weights: what is saved, exported and trained on is a plain model. Beside it, in `model/adapters/lora/` (or the entry's
+    `name`), lies the adapter in peft's own layout, for the model that the stage started from; with `alone: false` there is
+    none, for that model has moved too. Needs the package peft.
 
     It adds parameters, so a technique that remembers them, such as `ema`, is listed after it.
     """
 
     type: Literal["lora"]
+    packages: ClassVar[tuple[str, ...]] = ("peft",)
     rank: int = Field(default=8, ge=1)
     """Width of the two matrices: an adapter has rank × (inputs + outputs) parameters."""
     alpha: float = Field(default=16.0, gt=0)
@@ -44,7 +58,6 @@ class LoRA(Technique):
     `false`: adapters beside full updates."""
 
     changes_modules: ClassVar[bool] = True
-    excludes: ClassVar[frozenset[str]] = frozenset({"lora"})
 
     @field_validator("targets")
     @classmethod
@@ -56,7 +69,7 @@ class LoRA(Technique):
                 raise ValueError(f"{target!r} is neither a name nor a regular expression: {error}") from error
         return targets
 
-    def prepare(self, net: Net, context: Context) -> None:
+    def prepare(self, net: Net, context: Context) -> LoRAState:
         """Put the adapters in and freeze the rest. Raises RecipeError where a target fits no linear module."""
         import torch
 
@@ -81,6 +94,16 @@ class LoRA(Technique):
         for parameter, trained in before.items():
             part = owner.get(id(parameter))
             parameter.requires_grad_(trained and (not self.alone or (part is not None and part.kind == "head")))
+        return LoRAState()
+
+    def groups(self, net: Net, groups: list[ParamGroup]) -> list[ParamGroup]:
+        """Change nothing. Raises RecipeError where another technique keeps every adapter from being trained."""
+        if not any("lora_" in name for group in groups for name in group.names):
+            raise RecipeError(
+                "technique lora: another technique of the stage freezes all its adapters, so it would change nothing; freeze "
+                "less, or remove one of them"
+            )
+        return groups
 
     def _chosen(self, net: Net) -> list[str]:
         """Names of the modules that get an adapter."""
@@ -101,15 +124,23 @@ class LoRA(Technique):
             chosen |= dict.fromkeys(fitting)
         return list(chosen)
 
-    def finish(self, net: Net, state: None) -> None:
-        """Add each product into its weights and put the plain modules back."""
+    def finish(self, net: Net, state: LoRAState) -> None:
+        """Add each product into its weights and put the plain modules back; the adapter is kept for `save`."""
         from peft.tuners.lora import LoraLayer
 
-        for name, module in list(net.named_modules()):
-            if isinstance(module, LoraLayer):
-                module.merge()
-                net.set_submodule(name, module.get_base_layer())
+        layers = {name: module for name, module in net.named_modules() if isinstance(module, LoraLayer)}
+        for layer in layers.values():
+            layer.merge()
+        if self.alone:
+            state.adapter = adapter_of(net, self.rank, self.alpha, self.dropout)
+        for name, layer in layers.items():
+            net.set_submodule(name, layer.get_base_layer())
         del net.peft_config
+
+    def save(self, net: Net, state: LoRAState, folder: Path) -> None:
+        """Write the adapter in peft's layout."""
+        if state.adapter is not None:
+            state.adapter.write(folder / "adapters" / self.title)
 
 
 def _linear_modules(net: Net) -> Mapping[str, torch.nn.Module]:

@@ -33,8 +33,10 @@ class Mixup(Technique):
     alpha: float = Field(default=0.2, gt=0)
     """Parameter of the Beta distribution: small ones leave most rows nearly as they are, 1 makes every share equally likely."""
 
+    allows_compact_table: ClassVar[bool] = True
     # The two passes of r-drop would mix different rows; a teacher would see the rows as they were.
     excludes: ClassVar[frozenset[str]] = frozenset({"r-drop", "distillation"})
+    per_row: ClassVar[bool] = True
 
     def prepare(self, net: Net, context: Context) -> Net:
         """Keep the net at hand. Raises RecipeError where it has no embedding layer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,9 @@ class RDrop(Technique):
     type: Literal["r-drop"]
     alpha: float = Field(default=1.0, gt=0)
     """Weight of the divergence; the paper takes 0.1 to 1 for classifying texts, and 5 for translation."""
+
+    per_row: ClassVar[bool] = True
+    allows_compact_table: ClassVar[bool] = True
 
     def loss(self, compute: Callable[..., Loss], batch: dict[str, Any], state: None) -> Loss:
         """Give the mean of both losses and their divergence. Raises RecipeError for an objective not over classes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,9 @@ class Rates(Technique):
     type: Literal["rates"]
     factors: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=1)
     """Factor by name or kind of a part, such as `{head: 10, embeddings: 0.1, layer.0: 0.5}`; other parts have 1."""
+
+    repeatable: ClassVar[bool] = True
+    allows_compact_table: ClassVar[bool] = True
 
     def groups(self, net: Net, groups: list[ParamGroup]) -> list[ParamGroup]:
         """Split each group by factor. Raises RecipeError for a name that means nothing, and if no rate would change."""

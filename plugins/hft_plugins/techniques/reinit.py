@@ -29,7 +29,7 @@ class Reinit(Technique):
     layers: int = Field(default=1, ge=1)
     """How many, counted from the top; the paper tries 1 to 6 of BERT-large's 24."""
 
-    excludes: ClassVar[frozenset[str]] = frozenset({"lora", "reinit"})
+    excludes: ClassVar[frozenset[str]] = frozenset({"lora"})
 
     def prepare(self, net: Net, context: Context) -> None:
         """Draw new weights; after a resume the checkpoint's replace them. Raises RecipeError for more layers than there are."""

@@ -24,6 +24,8 @@ class Average:
 
     first: int
     """The first step whose weights count; steps begin with 1."""
+    trained: frozenset[str]
+    """Names of the parameters that are trained; others need no mean."""
     count: int = 0
     """How many weights it is the mean of."""
     mean: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -42,7 +44,8 @@ class SWA(Technique):
     start: float = Field(default=0.75, ge=0, lt=1)
     """Share of the stage's steps after which the average begins."""
 
-    excludes: ClassVar[frozenset[str]] = frozenset({"ema", "swa"})
+    excludes: ClassVar[frozenset[str]] = frozenset({"ema"})
+    allows_compact_table: ClassVar[bool] = True
 
     def prepare(self, net: Net, context: Context) -> Average:
         """Begin with nothing. Raises RecipeError where only the last weights would be averaged."""
@@ -52,7 +55,7 @@ class SWA(Technique):
                 f"technique swa: with `start: {self.start:g}` the average of this stage of {context.steps} steps would be "
                 "its last weights alone; lower `start`, or train longer"
             )
-        return Average(first)
+        return Average(first, frozenset(name for name, parameter in net.named_parameters() if parameter.requires_grad))
 
     def after_step(self, net: Net, state: Average, step: int) -> None:
         """Take the new weights into the mean."""
@@ -63,6 +66,8 @@ class SWA(Technique):
         state.count += 1
         with torch.no_grad():
             for name, parameter in net.named_parameters():
+                if name not in state.trained:
+                    continue
                 if state.count == 1:
                     state.mean[name] = parameter.detach().clone()
                 else:

@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from hft_core import Arrays, Facts, Loss, Objective, RecipeError, RowRandom, Stream
+from hft_core.runtime.text import tokens_of
+from hft_plugins.text_classification.labels import Label, factors, listed
 
 if TYPE_CHECKING:
     import torch
-
-
-def _as_label(key: Any) -> Any:
-    """YAML reads the label `1` as a number; labels are texts."""
-    return str(key) if isinstance(key, int | float) and not isinstance(key, bool) else key
-
-
-Label = Annotated[str, BeforeValidator(_as_label)]
 
 
 class Classification(Objective):
@@ -40,6 +34,7 @@ class Classification(Objective):
     """Gamma of the focal loss (Lin et al. 2017): each row's loss is multiplied by (1 - p)^gamma, where p is the
     probability of its label, so that rows that are right already count less. 0: plain cross-entropy."""
 
+    after_encoding: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "class_weights", "focal"})
     needs_task: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"label"})
 
@@ -49,6 +44,10 @@ class Classification(Objective):
         if self.class_weights is not None:
             batch["weights"] = _by_label(self.class_weights, stream.facts)[batch["labels"]]
         return batch
+
+    def tokens(self, arrays: Arrays, stream: Stream) -> NDArray[np.int64] | None:
+        """Those of the texts, which nothing replaces."""
+        return tokens_of(arrays, stream.preprocessor)
 
     def count(self, batch: Mapping[str, Any]) -> int:
         """Count rows."""
@@ -79,17 +78,8 @@ def _by_label(wanted: Literal["balanced"] | Mapping[str, float], facts: Facts) -
         if "counts" not in facts:
             raise RecipeError(
                 "objective classification: `class_weights: balanced` needs the number of rows of each label, which this "
-                f"task does not count; give a mapping with the labels {_listed(labels)}"
+                f"task does not count; give a mapping with the labels {listed(labels)}"
             )
         counts = np.array(facts["counts"], np.float64)
         return np.asarray(counts.sum() / (len(counts) * counts), np.float32)
-    if unknown := [label for label in wanted if label not in labels]:
-        raise RecipeError(
-            f"objective classification: `class_weights` has {unknown[0]!r}, which is no label; the labels are "
-            f"{_listed(labels)}"
-        )
-    return np.array([wanted.get(label, 1.0) for label in labels], np.float32)
-
-
-def _listed(labels: list[str]) -> str:
-    return ", ".join(map(repr, labels[:20])) + (f" and {len(labels) - 20} more" if len(labels) > 20 else "")
+    return factors(wanted, labels, "objective classification: `class_weights`")

@@ -1,6 +1,7 @@
 """Offers text classification."""
 
 from hft_core import Objective, Task, hookimpl
+from hft_plugins.text_classification.contrastive import SupervisedContrastive
 from hft_plugins.text_classification.objective import Classification
 from hft_plugins.text_classification.task import TextClassification
 
@@ -13,5 +14,5 @@ def register_tasks() -> list[type[Task]]:
 
 @hookimpl
 def register_objectives() -> list[type[Objective]]:
-    """Offer its objective."""
-    return [Classification]
+    """Offer its objective, and a side loss."""
+    return [Classification, SupervisedContrastive]

@@ -15,9 +15,18 @@ PREDICT_PY = True
 def encode(
     settings: Mapping[str, Any], columns: Mapping[str, list[Any]], preprocessor: Any, facts: Any
 ) -> dict[str, Any]:
-    """Give the model inputs of each text, and `row`."""
-    texts = columns[settings["text"]]
-    return {**preprocessor.encode(texts), "row": np.arange(len(texts), dtype=np.int64)}
+    """Give the model inputs of each text, or pair of texts, and `row`."""
+    texts, pair = columns[settings["text"]], settings.get("pair")
+    inputs = preprocessor.encode(texts) if pair is None else preprocessor.encode(texts, columns[pair])
+    return {**inputs, "row": np.arange(len(texts), dtype=np.int64)}
+
+
+def probabilities(outputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Give the softmax of logits, [rows, labels] each."""
+    logits = np.asarray(outputs["logits"], np.float64)
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    result: NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
+    return result
 
 
 def decode(
@@ -27,13 +36,21 @@ def decode(
     outputs: Mapping[str, NDArray[Any]],
     facts: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    """Give label, its probability, and the probabilities of all labels, from logits float [rows, labels]."""
+    """Give label, its probability, and the probabilities of all labels, from logits float [rows, labels].
+
+    Where the facts have a `threshold`, the label `positive` is given from that probability on, and `margin` says how much
+    of its probability would have to move for the other label.
+    """
     labels = facts["labels"]
-    logits = np.asarray(outputs["logits"], np.float64)
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-    probabilities = odds / odds.sum(axis=1, keepdims=True)
-    best = logits.argmax(axis=1)
+    odds = probabilities(outputs)
+    best = outputs["logits"].argmax(axis=1)
+    margins: list[dict[str, float]] = [{}] * len(odds)
+    if "threshold" in facts:
+        positive = labels.index(facts["positive"])
+        above = odds[:, positive] - facts["threshold"]
+        best = np.where(above >= 0, positive, 1 - positive)
+        margins = [{"margin": margin} for margin in np.abs(above).tolist()]
     return [
-        {"label": labels[index], "score": row[index], "scores": dict(zip(labels, row, strict=True))}
-        for index, row in zip(best.tolist(), probabilities.tolist(), strict=True)
+        {"label": labels[index], "score": row[index], "scores": dict(zip(labels, row, strict=True)), **margin}
+        for index, row, margin in zip(best.tolist(), odds.tolist(), margins, strict=True)
     ]

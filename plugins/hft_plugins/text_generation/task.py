@@ -2,74 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from hft_core import Columns, DataError, Facts, HeadSpec, Prediction, Roles, Task
+from hft_core import Columns, DataError, Roles
+from hft_plugins.text_generation.base import Continuing, refusal, require
 
 
-class TextGeneration(Task):
-    """Goes on from a text, token by token the most likely one, and says how likely the text itself was.
+class TextGeneration(Continuing):
+    """Goes on from a text, token by token, and says how likely the text itself was; or answers a text.
 
-    A decoder learns it by `causal-lm`, on whole texts. A prediction is `text`, what comes after the given text; `margin`,
-    how close that was to being another; `nll`, the negative log-likelihood of the given text's tokens after the first,
-    in nats; and `tokens`, how many those are.
+    A decoder learns it by `causal-lm`, on whole texts, or with `answer` on the answers. A prediction is `text`, what comes
+    after the given text; `margin`, how close that was to being another; and without `answer` also `nll`, the negative
+    log-likelihood of the given text, in nats: of its tokens after the first and of the one that ends it; and `tokens`, how
+    many those are.
     """
 
     type: Literal["text-generation"]
-    text: str | None = None
-    """Column with the text; found by itself if left out: one called `text`, or the one with the longest entries."""
-    new_tokens: int = Field(default=20, ge=1)
-    """Tokens to write at most; of a long text the beginning is cut so that these fit into the model's longest input."""
+    prompt: str = Field(default="{text}", pattern=r"\{text\}")
+    """What the model goes on from, with the text in place of `{text}`, such as `"Question: {text}\\nAnswer:"`."""
 
-    write: bool = True
-    """Whether to write at all; without it a prediction has `nll` and `tokens` only."""
-
-    objective: ClassVar[str] = "causal-lm"
     runtime: ClassVar[str] = "hft_plugins.text_generation.runtime"
-    gives: ClassVar[frozenset[str]] = frozenset({"text", "nll", "tokens"})
-    default_metrics: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "perplexity"},)
 
     def bind(self, sample: Columns) -> Self:
         """Settle the text column from a sample of rows."""
-        if self.text is not None and self.text not in sample:
-            raise DataError(
-                f"task: the data has no column {self.text!r} for text; its columns are {', '.join(sample)}. "
-                "Set `text:` in the recipe's task"
-            )
-        return self.model_copy(update={"text": self.text or _text_column(sample)})
+        for role, column in (("text", self.text), ("answer", self.answer)):
+            require(sample, role, column)
+        text = self.text or _text_column({name: sample[name] for name in sample if name != self.answer})
+        if text == self.answer:
+            raise DataError(f"task: text and answer are the same column {text!r}; set `text:` and `answer:`")
+        return self.model_copy(update={"text": text})
 
     def roles(self) -> Roles:
-        """The text is both given and wanted."""
-        return Roles(text=(str(self.text),))
+        """The text is both given and wanted; or it is given, and the answer wanted."""
+        answer = () if self.answer is None else (self.answer,)
+        return Roles(text=(str(self.text),), target=answer, target_texts=answer)
 
     def refusals(self, columns: Columns) -> list[str | None]:
-        """A row needs a text, which is a string."""
-        return [_refusal(text) for text in columns[str(self.text)]]
-
-    def learn(self, train: Iterable[Columns]) -> Facts:
-        """Nothing is learned."""
-        return {}
-
-    def measuring(self, needs: frozenset[str]) -> Self:
-        """Perplexity needs no continuation, which costs most of the time."""
-        return self if "text" in needs else self.model_copy(update={"write": False})
-
-    def head(self, facts: Facts) -> HeadSpec:
-        """A distribution over the vocabulary for each next token."""
-        return HeadSpec("causal-lm", settle=0.1)
-
-    def truths(self, columns: Columns, facts: Facts) -> list[Prediction]:
-        """Nothing per row: what should come after a text is not known, and the text's likelihood needs no target."""
-        return [{} for _ in columns[str(self.text)]]
-
-
-def _refusal(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        return "not-a-text"
-    return None if value and value.strip() else "empty-text"
+        """A row needs a text, which is a string, and so is the answer where there should be one."""
+        found = [refusal(text, "text") for text in columns[str(self.text)]]
+        if self.answer is None:
+            return found
+        pairs = zip(found, columns[self.answer], strict=True)
+        return [reason or refusal(answer, "answer") for reason, answer in pairs]
 
 
 def _text_column(sample: Columns) -> str:

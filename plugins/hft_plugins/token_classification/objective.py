@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hft_core import Arrays, Columns, Loss, Objective, Ragged, RowRandom, Stream
+from hft_core.runtime.text import tokens_of
 from hft_plugins.token_classification.task import UNLABELLED
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Tagging(Objective):
         side = stream.preprocessor.settings()["padding_side"]
         batch["labels"] = labels.padded(UNLABELLED, side=side, dtype=np.int64)
         return batch
+
+    def tokens(self, arrays: Arrays, stream: Stream) -> NDArray[np.int64] | None:
+        """Those of the texts, which nothing replaces."""
+        return tokens_of(arrays, stream.preprocessor)
 
     def count(self, batch: Mapping[str, Any]) -> int:
         """Count labelled tokens."""

@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hft_core import Arrays, Columns, DataError, Facts, HeadSpec, Prediction, Ragged, Roles, Task
+from hft_plugins.token_classification.columns import TAGS, TOKENS, arranged
 from hft_plugins.token_classification.words import words
 
 UNLABELLED = -100
@@ -21,9 +22,10 @@ class TokenClassification(Task):
     """Entities: stretches of the text, each of a type, which do not overlap.
 
     The data gives them as a list per row, ``[{"start": 0, "end": 5, "type": "location"}]``, in characters of the text
-    (the end is behind the last one), as the reader `conll` and JSON Lines do; columns of tokens and tags are not read.
-    Whole words are tagged; in Chinese and other scripts without spaces, single characters or the tokenizer's pieces.
-    Long texts are read in overlapping windows: nothing is cut off.
+    (the end is behind the last one), as the reader `conll` and JSON Lines do; or as two lists per row, of tokens and of
+    their tags (IOB1, BIO, BIOES, BMES or BILOU), as data sets of the hub do. Whole words are tagged; in Chinese and other
+    scripts without spaces, single characters or the tokenizer's pieces. Long texts are read in overlapping windows:
+    nothing is cut off.
     """
 
     type: Literal["token-classification"]
@@ -31,23 +33,57 @@ class TokenClassification(Task):
     """Column with the text."""
     entities: str = "entities"
     """Column with the list of entities."""
+    tokens: str | None = None
+    """Column with the list of a text's tokens, where the data has no text and entities; found by itself: `tokens`, `words`."""
+    tags: str | None = None
+    """Column with the list of the tokens' tags; found by itself: `ner_tags`, `tags`, `labels`."""
+    tag_names: list[str] | None = Field(default=None, min_length=1)
+    """What tags stand for that are numbers in the data, counted from 0, such as [O, B-person, I-person]."""
+    joiner: str | None = None
+    """What stands between two tokens in the text; default: a space, but in Chinese and Japanese nothing, except between two
+    ASCII tokens of which one has several characters."""
     overlap: int = Field(default=32, ge=0)
     """Tokens that neighbouring windows of a long text share, at most half a window."""
 
     objective: ClassVar[str] = "tagging"
     runtime: ClassVar[str] = "hft_plugins.token_classification.runtime"
+    head_type: ClassVar[str] = "token-classification"
     gives: ClassVar[frozenset[str]] = frozenset({"entities"})
     default_metrics: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "entity-f1"},)
 
+    @model_validator(mode="after")
+    def _tokens_have_tags(self) -> Self:
+        if (self.tokens is None) != (self.tags is None):
+            raise ValueError("`tokens` and `tags` belong together; name both columns")
+        return self
+
     def bind(self, sample: Columns) -> Self:
-        """Check that both columns are there."""
+        """Check that text and entities are there, or find the columns of tokens and tags that both are made of."""
+        tokens = self.tokens or next((name for name in TOKENS if name in sample), None)
+        tags = self.tags or next((name for name in TAGS if name in sample), None)
+        if self.tokens or (self.entities not in sample and tokens and tags):
+            for role, column in (("tokens", tokens), ("tags", tags)):
+                if column not in sample:
+                    raise _no_column(role, str(column), sample)
+            return self.model_copy(update={"tokens": tokens, "tags": tags})
         for role, column in (("text", self.text), ("entities", self.entities)):
             if column not in sample:
-                raise DataError(
-                    f"task: the data has no column {column!r} for {role}; its columns are {', '.join(sample)}. "
-                    f"Set `{role}:` in the recipe's task; for a file of tokens and tags, take the reader `conll`"
-                )
+                raise _no_column(role, column, sample)
         return self
+
+    def arrange(self, columns: Columns) -> Columns:
+        """Make text and entities of tokens and tags, where these are what the data has; in place of a bad row its reason.
+
+        Raises DataError where one of the two columns is missing.
+        """
+        if self.tokens is None or self.tags is None or {self.tokens, self.tags}.isdisjoint(columns):
+            return columns
+        for role, column in (("tokens", self.tokens), ("tags", self.tags)):
+            if column not in columns:
+                raise _no_column(role, column, columns)
+        rows = zip(columns[self.tokens], columns[self.tags], strict=True)
+        made = [arranged(tokens, tags, self.tag_names, self.joiner) for tokens, tags in rows]
+        return columns | {self.text: [text for text, _ in made], self.entities: [found for _, found in made]}
 
     def roles(self) -> Roles:
         """The entities are target and spans of the text, and no augmenter may change them."""
@@ -57,7 +93,9 @@ class TokenClassification(Task):
     def refusals(self, columns: Columns) -> list[str | None]:
         """A row needs a text and a list of entities, which may be empty."""
         return [
-            _text_refusal(text) or _entities_refusal(text, entities)
+            entities
+            if self.tokens and isinstance(entities, str)
+            else _text_refusal(text) or _entities_refusal(text, entities)
             for text, entities in zip(columns[self.text], columns[self.entities], strict=True)
         ]
 
@@ -101,7 +139,7 @@ class TokenClassification(Task):
 
     def head(self, facts: Facts) -> HeadSpec:
         """A linear layer over each token."""
-        return HeadSpec("token-classification", size=len(facts["labels"]), labels=tuple(facts["labels"]))
+        return HeadSpec(self.head_type, size=len(facts["labels"]), labels=tuple(facts["labels"]))
 
     def truths(self, columns: Columns, facts: Facts) -> list[Prediction]:
         """``{"entities": [{"start", "end", "type"}, …]}`` per row, in order, without spaces at their borders."""
@@ -116,6 +154,14 @@ class TokenClassification(Task):
                 f"{', '.join(map(repr, facts['types'][:20]))}. Correct the types, or add such rows to train"
             )
         return [{"entities": entities} for entities in rows]
+
+
+def _no_column(role: str, column: str, sample: Columns) -> DataError:
+    return DataError(
+        f"task: the data has no column {column!r} for {role}; its columns are {', '.join(sample)}. Set `{role}:` in the "
+        "recipe's task, or `tokens:` and `tags:` for lists of tokens and their tags; for a file of tokens and tags, take the "
+        "reader `conll`"
+    )
 
 
 def _text_refusal(value: Any) -> str | None:

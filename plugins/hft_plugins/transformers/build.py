@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 import transformers
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from hft_core import HeadSpec, PluginError
 from hft_core.runtime.text import TextPreprocessor
-from hft_plugins.transformers.net import ROOT, TransformersNet, is_encoder, own_modules, quiet
-from hft_plugins.transformers.tokenizer import SCRATCH_POSITIONS
+from hft_plugins.transformers.net import TransformersNet, is_encoder, own_modules, quiet
+from hft_plugins.transformers.restore import (
+    AS_IT_WAS,
+    LANGUAGE,
+    Change,
+    Saved,
+    at_root,
+    is_of_kind,
+    keep_rows,
+    load,
+    named_labels,
+    read,
+)
 
 _AUTO = {
     "sequence-classification": transformers.AutoModelForSequenceClassification,
     "token-classification": transformers.AutoModelForTokenClassification,
+    "question-answering": transformers.AutoModelForQuestionAnswering,
     "masked-lm": transformers.AutoModelForMaskedLM,
     "causal-lm": transformers.AutoModelForCausalLM,
 }
-_LANGUAGE = frozenset({"masked-lm", "causal-lm"})
-"""Heads whose outputs are the vocabulary."""
-_SIZES = {"tiny": (2, 128, 2), "mini": (4, 256, 4), "small": (4, 512, 8), "base": (12, 768, 12)}
+
+
+_TWO_SIDED = frozenset({"xlnet"})
+"""Kinds that predict next tokens and see both sides all the same."""
 
 
 def from_folder(start: Path, preprocessor: TextPreprocessor, heads: Mapping[str, HeadSpec]) -> TransformersNet:
@@ -34,111 +46,89 @@ def from_folder(start: Path, preprocessor: TextPreprocessor, heads: Mapping[str,
 
     A head is found by its name: under heads/, or in the folder itself where it was saved there. A folder that is not
     from a run, such as the hub's, does not name its head: it is the only one of that kind that is asked for. Either is
-    known only with the labels (or, without labels, the size) that are asked for. A language model's head predicts the
-    tokens of the one vocabulary, so it is known by any name. Raises PluginError for weights that cannot be loaded, and
-    for a spec whose size does not fit its labels.
+    known with the labels (or, without labels, the size) that are asked for; of one with other labels, the rows of those
+    that stay are loaded, and the others initialised. A language model's head predicts the tokens of the one vocabulary, so
+    it is known by any name. Raises PluginError for weights that cannot be loaded, and for a spec whose size does not fit
+    its labels.
     """
-    _refuse_foresight(start, heads)
     built: dict[str, Any] = {}
     own: dict[str, Any] = {}
-    new: set[str] = set()
-    at_root = _at_root(start, heads)
+    changes: dict[str, Change | None] = {}
+    root = at_root(start, heads)
     with quiet():
-        backbone, missing = _loaded(transformers.AutoModel, start, {})
+        backbone, missing = loaded(transformers.AutoModel, start, {})
         if lost := sorted(name for name in missing if "pooler" not in name):
             raise PluginError(
                 f"model: the weights in {start} lack {len(lost)} parameters of its config.json's architecture, such as "
                 f"{lost[0]}; training would start from random numbers. Copy the model again, or use {{scratch: …}}"
             )
         for name, spec in heads.items():
-            saved = start / "heads" / f"{name}.safetensors"
-            if spec.factory is not None:
+            saved = read(start / "heads" / f"{name}.safetensors")
+            if spec.factory is None:
+                built[name], changes[name] = _stock(start, saved, spec, name in root)
+            else:
                 own[name] = spec.factory(cast(Any, backbone).config.hidden_size)
-                if not _restored(own[name], saved, spec):
-                    new.add(name)
-                continue
-            head, known = _stock(start, saved, spec, name in at_root)
-            if not known:
-                new.add(name)
-            built[name] = head
+                changes[name] = _own(own[name], saved, spec)
         if missing and built:  # parts such as a pooler that these weights lack: take that of a head that needs them
             backbone = _pooled(built) or next(iter(built.values())).base_model
         graft(backbone, built, preprocessor)
-    return _assembled(backbone, built | own, heads, frozenset(new))
+    net = _assembled(
+        backbone, built | own, heads, frozenset(name for name, change in changes.items() if change is None or change[0])
+    )
+    net.changed_labels = {name: change for name, change in changes.items() if change and any(change)}
+    return net
 
 
-def from_scratch(
-    family: Literal["bert", "gpt"], size: str, preprocessor: TextPreprocessor, heads: Mapping[str, HeadSpec]
-) -> TransformersNet:
-    """Initialise a BERT- or GPT-2-type model of a named size."""
-    layers, width, attention_heads = _SIZES[size]
-    config: Any
-    if family == "bert":
-        config = transformers.BertConfig(
-            vocab_size=preprocessor.vocabulary,
-            hidden_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=attention_heads,
-            intermediate_size=4 * width,
-            max_position_embeddings=SCRATCH_POSITIONS,
-            pad_token_id=preprocessor.pad_id,
-        )
-    else:
-        end = preprocessor.special.get("eos")
-        config = transformers.GPT2Config(
-            vocab_size=preprocessor.vocabulary,
-            n_embd=width,
-            n_layer=layers,
-            n_head=attention_heads,
-            n_positions=SCRATCH_POSITIONS,
-            pad_token_id=preprocessor.pad_id,
-            bos_token_id=end,
-            eos_token_id=end,
-        )
+def from_scratch(config: Any, preprocessor: TextPreprocessor, heads: Mapping[str, HeadSpec]) -> TransformersNet:
+    """Initialise a model of one stack."""
     with quiet():
         built: dict[str, Any] = {}
         own: dict[str, Any] = {}
         for name, spec in heads.items():
             if spec.factory is not None:
-                own[name] = spec.factory(width)
+                own[name] = spec.factory(config.hidden_size)
             else:
                 built[name] = fresh(spec, config.__class__.from_dict(config.to_dict() | _outputs(spec)))
         backbone = _pooled(built)
         backbone = backbone or next((h.base_model for h in built.values()), None)
         auto: Any = transformers.AutoModel  # untyped
-        backbone = backbone or auto.from_config(config, attn_implementation=_attention())
+        backbone = backbone or auto.from_config(config, attn_implementation=attention())
         graft(backbone, built, preprocessor)
     return _assembled(backbone, built | own, heads, frozenset())  # all is new: there is no backbone to protect
 
 
-def _stock(start: Path, saved: Path, spec: HeadSpec, at_root: bool) -> tuple[Any, bool]:
-    """Load a head of the library's, and say whether its weights were there; it may start from the folder's `at_root`."""
-    head, absent = _loaded(_auto(spec), start, _outputs(spec))
-    if saved.is_file():
-        known = _restored(own_modules(head), saved, spec)
+def _stock(start: Path, saved: Saved | None, spec: HeadSpec, rooted: bool) -> tuple[Any, Change | None]:
+    """Load a head of the library's: `saved`, or where `rooted` the folder's own; None: its weights were not there."""
+    head, absent = loaded(_auto(spec), start, _outputs(spec))
+    own, lacks = own_modules(head), _own_names(head) & absent
+    if saved is not None:
+        known = load(own, saved, spec.labels)
+    elif rooted and is_of_kind(start, spec, type(head).__name__):
+        names = named_labels(start)
+        known = not lacks and (not spec.labels or names in ((), spec.labels))
+        saved = _of_folder(start, spec, names) if not known and set(names) & set(spec.labels) else None
     else:
-        known = at_root and not absent & _own_names(head) and _is_meant(start, spec, head)
-    if not known and spec.name not in _LANGUAGE and _own_names(head) - absent:  # what was loaded is another head's
-        own_modules(head).load_state_dict(own_modules(fresh(spec, head.config)).state_dict())
-    return head, known
+        known = False
+    if known:
+        return head, AS_IT_WAS
+    if spec.name not in LANGUAGE and _own_names(head) - absent:  # what was loaded is another head's
+        own.load_state_dict(own_modules(fresh(spec, head.config)).state_dict())
+    return head, None if saved is None else keep_rows(own, saved, spec.labels)
 
 
-def _at_root(start: Path, heads: Mapping[str, HeadSpec]) -> set[str]:
-    """Names of the stock heads that may start from the head in the folder itself."""
-    wanted = {
-        name: spec.name
-        for name, spec in heads.items()
-        if spec.factory is None and not (start / "heads" / f"{name}.safetensors").is_file()
-    }
-    language = {name for name, kind in wanted.items() if kind in _LANGUAGE}
-    record = start / ROOT
-    if record.is_file():
-        try:
-            return language | {json.loads(record.read_text("utf-8"))["root"]}
-        except (ValueError, KeyError, TypeError) as error:
-            raise PluginError(f"model: {record} does not name the folder's head; copy the model again") from error
-    count = Counter(wanted.values())
-    return language | {name for name, kind in wanted.items() if count[kind] == 1}
+def _of_folder(start: Path, spec: HeadSpec, names: tuple[str, ...]) -> Saved | None:
+    """The folder's own head as it is, with its own labels; None where weights of it are missing."""
+    head, absent = loaded(_auto(spec), start, {})
+    return None if _own_names(head) & absent else Saved(own_modules(head).state_dict(), names)
+
+
+def _own(module: torch.nn.Module, saved: Saved | None, spec: HeadSpec) -> Change | None:
+    """Load a task's own module from heads/; None: its weights were not there. One without weights is never new."""
+    if saved is not None and load(module, saved, spec.labels):
+        return AS_IT_WAS
+    if not list(module.parameters()):
+        return AS_IT_WAS
+    return None if saved is None else keep_rows(module, saved, spec.labels)
 
 
 def _assembled(
@@ -150,56 +140,45 @@ def _assembled(
     return net
 
 
-def _restored(module: torch.nn.Module, saved: Path, spec: HeadSpec) -> bool:
-    """Load a head's weights from heads/; whether they were there, of the same shapes and for the same labels."""
-    if not saved.is_file():
-        return False
-    try:
-        with safe_open(saved, "pt") as opened:
-            labels = json.loads((opened.metadata() or {}).get("labels", "null"))
-        tensors = load_file(saved)
-    except (SafetensorError, ValueError) as error:
-        raise PluginError(f"model: {saved} cannot be read ({error}); copy the model again") from error
-    known = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    if any(known.get(name) != tensor.shape for name, tensor in tensors.items()):
-        return False
-    if labels is not None and labels != list(spec.labels):
-        return False
-    module.load_state_dict(tensors, strict=False)  # what is tied to the backbone comes by tying
-    return True
-
-
 def _auto(spec: HeadSpec) -> Any:
     if spec.name not in _AUTO:
         raise PluginError(f"model: no head {spec.name!r}; these models have {', '.join(_AUTO)}")
     return _AUTO[spec.name]
 
 
-def _refuse_foresight(start: Path, heads: Mapping[str, HeadSpec]) -> None:
-    """Refuse next-token prediction with an encoder: transformers builds such a model, which sees its targets."""
+def require_family(start: Path, family: str) -> None:
+    """Refuse weights of the other family: transformers builds, say, a decoder of BERT's, which sees what it is to predict.
+
+    Raises PluginError. Kinds that transformers has neither for hidden nor for next tokens pass as either.
+    """
     config = json.loads((start / "config.json").read_text("utf-8"))
     kind = config.get("model_type")
-    encoder = is_encoder(kind, config.get("is_decoder", False))
-    if encoder and any(spec.name == "causal-lm" and spec.factory is None for spec in heads.values()):
+    if is_encoder(kind, config.get("is_decoder", False)):
+        found, sees, other = "gpt", "an encoder", "bert"
+    elif kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in _TWO_SIDED:
+        found, sees, other = "bert", "a decoder", "gpt"
+    else:
+        return
+    if family == found:
+        saw = "see both sides" if other == "bert" else "see only what precedes them"
         raise PluginError(
-            f"model: {start} is an encoder ({kind}), which would see the tokens that `causal-lm` asks for; use the model "
-            "`bert` and the objective `masked-lm`, or a decoder's weights"
+            f"model: {start} is {sees} ({kind}), whose tokens {saw}; write `type: {other}`, or take other weights"
         )
 
 
 def fresh(spec: HeadSpec, config: Any) -> Any:
     """Initialise a head's model."""
-    return _auto(spec).from_config(config, attn_implementation=_attention(), trust_remote_code=False)
+    return _auto(spec).from_config(config, attn_implementation=attention(), trust_remote_code=False)
 
 
-def _attention() -> str:
+def attention() -> str:
     """On a CPU, torch's fused attention has no kernel for training with dropout; written out it is a little faster."""
     return "sdpa" if torch.cuda.is_available() else "eager"
 
 
 def _outputs(spec: HeadSpec) -> dict[str, Any]:
     """Give the settings of config.json for a head's outputs: their names or, without names, their number."""
-    if spec.name in _LANGUAGE and spec.size is not None:
+    if spec.name in LANGUAGE and spec.size is not None:
         raise PluginError(f"model: the outputs of the head {spec.name} are the vocabulary; leave its size out")
     if not spec.labels:
         return {} if spec.size is None else {"num_labels": spec.size}
@@ -210,7 +189,7 @@ def _outputs(spec: HeadSpec) -> dict[str, Any]:
     return {"id2label": dict(enumerate(spec.labels)), "label2id": {label: i for i, label in enumerate(spec.labels)}}
 
 
-def _loaded(auto: Any, start: Path, settings: dict[str, Any]) -> tuple[Any, set[str]]:
+def loaded(auto: Any, start: Path, settings: dict[str, Any]) -> tuple[Any, set[str]]:
     """Load a model in fp32; gives it with the names of the parameters that the folder lacks."""
     try:
         model, info = auto.from_pretrained(
@@ -218,7 +197,7 @@ def _loaded(auto: Any, start: Path, settings: dict[str, Any]) -> tuple[Any, set[
             output_loading_info=True,
             dtype=torch.float32,
             ignore_mismatched_sizes=True,
-            attn_implementation=_attention(),
+            attn_implementation=attention(),
             trust_remote_code=False,  # with None, transformers asks on the terminal
             **settings,
         )
@@ -252,15 +231,3 @@ def _own_names(head: Any) -> set[str]:
     """Names, in the head's model, of the parameters that are not its backbone's."""
     prefix = f"{head.base_model_prefix}."
     return {name for name in head.state_dict() if not name.startswith(prefix)}
-
-
-def _is_meant(start: Path, spec: HeadSpec, head: Any) -> bool:
-    """Whether the folder's own head is of the kind, and for the labels, that are asked for."""
-    if spec.name in _LANGUAGE:
-        return True
-    saved = json.loads((start / "config.json").read_text("utf-8"))
-    if type(head).__name__ not in (saved.get("architectures") or [type(head).__name__]):
-        return False  # classifiers of texts and of tokens have the same weights by name
-    names = [label for _, label in sorted((saved.get("id2label") or {}).items(), key=lambda item: int(item[0]))]
-    generic = all(name == f"LABEL_{index}" for index, name in enumerate(names))
-    return not spec.labels or generic or names == list(spec.labels)

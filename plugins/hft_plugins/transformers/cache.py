@@ -29,18 +29,21 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # the library type
         return length
 
 
-def filled(past: Mapping[str, torch.Tensor]) -> Cache:
-    """Make the library's cache of ``past_key_values.N.key`` and ``….value``; without any it is empty."""
-    if not past:
+def filled(past: Mapping[str, torch.Tensor], which: str = "") -> Cache:
+    """Make the library's cache of ``past_key_values.N.key`` and ``….value``; without any it is empty.
+
+    `which`: where a model has two, what stands before `key` and `value`, such as `encoder.`.
+    """
+    if f"{PAST}0.{which}key" not in past:
         return DynamicCache()
-    layers = range(len(past) // 2)
-    return Cache(layers=[_Layer(past[f"{PAST}{n}.key"], past[f"{PAST}{n}.value"]) for n in layers])
+    layers = range(sum(name.endswith(f".{which}key") for name in past))
+    return Cache(layers=[_Layer(past[f"{PAST}{n}.{which}key"], past[f"{PAST}{n}.{which}value"]) for n in layers])
 
 
-def presents(cache: Any) -> dict[str, torch.Tensor]:
+def presents(cache: Any, which: str = "") -> dict[str, torch.Tensor]:
     """Give ``present.N.key`` and ``….value`` of each layer, past and new tokens together."""
     return {
-        f"{PRESENT}{n}.{kind}": tensor
+        f"{PRESENT}{n}.{which}{kind}": tensor
         for n, layer in enumerate(cache.layers)
         for kind, tensor in (("key", layer.keys), ("value", layer.values))
     }

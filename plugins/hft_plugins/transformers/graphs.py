@@ -8,35 +8,40 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hft_core import Graph, PluginError
+from hft_core import Graph, Net, PluginError
 from hft_core.runtime.cache import PAST, PRESENT
 from hft_plugins.transformers.net import TransformersNet, is_stock
 from hft_plugins.transformers.tokenizer import positions
+from hft_plugins.transformers.untraceable import untraceable
 
 Axes = dict[str, tuple[str | int, ...]]
 
 
-class _View(torch.nn.Module):
-    """Takes its inputs by position, gives a tuple: what tracing wants."""
+class View(torch.nn.Module):
+    """A graph of a net that takes its inputs by position and gives a tuple: what tracing wants."""
 
-    def __init__(self, net: TransformersNet, head: str, inputs: list[str], outputs: list[str]):
+    def __init__(self, net: Net, head: str, graph: str, inputs: list[str], outputs: list[str]):
         super().__init__()
-        self.net, self.head = net, head
+        self.net, self.head, self.graph = net, head, graph
         self.inputs, self.outputs = inputs, outputs
 
     def forward(self, *arrays: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        found = self.net.run(self.head, "model", **dict(zip(self.inputs, arrays, strict=True)))
+        """Run the graph."""
+        found = self.net.run(self.head, self.graph, **dict(zip(self.inputs, arrays, strict=True)))
         return tuple(found[name] for name in self.outputs)
 
 
 def graph(net: TransformersNet, head: str) -> Graph:
-    """Give the graph `model` of one head. Raises PluginError for a task's own head that does not name its outputs.
+    """Give the graph `model` of one head.
+
+    Raises PluginError for an architecture that cannot be exported, and a task's own head that does not name its outputs.
 
     input_ids and attention_mask (and token_type_ids) to the head's outputs; where the head predicts next tokens, with
     the cache that `Graph` describes.
     """
     module: Any = net.heads[head]
     backbone: Any = net.backbone
+    refuse_untraceable(backbone.config.model_type)
     # Eager attention is written out as plain matrix products, which ONNX Runtime can fuse.
     (module if is_stock(module) else backbone).set_attn_implementation("eager")
     longest = positions(backbone.config.to_dict())
@@ -46,15 +51,21 @@ def graph(net: TransformersNet, head: str) -> Graph:
     if net.has_cache(head):
         cache = _cache(net, head, example)
         inputs |= {"attention_mask": ("batch", "total")} | {
-            f"{PAST}{name}": _axes(a, "past") for name, a in cache.items()
+            f"{PAST}{name}": axes_of(a, "past") for name, a in cache.items()
         }
-        outputs |= {f"{PRESENT}{name}": _axes(array, "total") for name, array in cache.items()}
+        outputs |= {f"{PRESENT}{name}": axes_of(array, "total") for name, array in cache.items()}
         example |= {f"{PAST}{name}": array for name, array in cache.items()}
         seen = np.ones((2, _PAST), np.int64)
         seen[1, 0] = 0
         example["attention_mask"] = np.concatenate([seen, example["attention_mask"]], axis=1)
     limits = {} if longest is None else {"total" if net.has_cache(head) else "sequence": longest}
-    return Graph("model", _View(net, head, list(inputs), list(outputs)), inputs, outputs, example, limits)
+    return Graph("model", View(net, head, "model", list(inputs), list(outputs)), inputs, outputs, example, limits)
+
+
+def refuse_untraceable(kind: str) -> None:
+    """Raise PluginError for an architecture of which there is no graph for all lengths."""
+    if reason := untraceable(kind):
+        raise PluginError(f"onnx export: {reason}")
 
 
 _PAST = 3
@@ -80,6 +91,8 @@ def _outputs(module: Any, head: str) -> Axes:
         return {"logits": ("batch", module.config.num_labels)}
     if name.endswith("ForTokenClassification"):
         return {"logits": ("batch", "sequence", module.config.num_labels)}
+    if "ForQuestionAnswering" in name:
+        return dict.fromkeys(("start_logits", "end_logits"), ("batch", "sequence"))
     return {"logits": ("batch", "sequence", module.config.vocab_size)}
 
 
@@ -100,7 +113,7 @@ def _cache(net: TransformersNet, head: str, example: dict[str, NDArray[Any]]) ->
     return {name.removeprefix(PRESENT): a.numpy() for name, a in found.items() if name.startswith(PRESENT)}
 
 
-def _axes(array: NDArray[Any], length: str) -> tuple[str | int, ...]:
+def axes_of(array: NDArray[Any], length: str) -> tuple[str | int, ...]:
     """Axes of a cache's array [batch, heads, length, width]."""
     _, heads, _, width = array.shape
     return ("batch", heads, length, width)

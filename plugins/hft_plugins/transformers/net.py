@@ -6,7 +6,7 @@ import inspect
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_N
 from hft_core import Net, Part
 from hft_core.runtime.cache import PAST
 from hft_plugins.transformers import cache as cached
+from hft_plugins.transformers.last_layer import LastLayer, first
+from hft_plugins.transformers.packing import Packing
 
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 """What graphs take besides a cache."""
@@ -44,8 +46,10 @@ class TransformersNet(Net):
         self._positions: torch.Tensor | None = None
         config: Any = backbone.config
         self._decoder = not is_encoder(config.model_type, getattr(config, "is_decoder", False))
+        self._packing = Packing()
         self._counts_positions = self._decoder and "position_ids" in inspect.signature(backbone.forward).parameters
         backbone.register_forward_hook(self._keep_positions)
+        self._last_layer = LastLayer(config.model_type, stack_of(backbone)[1][-1])
 
     @property
     def heads(self) -> dict[str, Any]:
@@ -55,13 +59,31 @@ class TransformersNet(Net):
     def forward(self, head: str, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
         """Run backbone and head. Language-model heads are costly per token: `positions` saves them the rest."""
         module = self.heads[head]
+        if "position_ids" in arrays:
+            self._packing.need(module, self._no_cache)
         inputs = {name: array for name, array in arrays.items() if name != "positions"} | self._from_mask(arrays)
         self._positions = arrays.get("positions")
         try:
-            output = self._stock(module, inputs) if is_stock(module) else self._own(module, inputs)
+            with self._last_layer_for(module):
+                output = self._stock(module, inputs) if is_stock(module) else self._own(module, inputs)
         finally:
             self._positions = None
         return {name: value for name, value in output.items() if isinstance(value, torch.Tensor)}
+
+    def _last_layer_for(self, module: torch.nn.Module) -> AbstractContextManager[None]:
+        """Train the last layer for the tokens only that the head reads, where that can be told.
+
+        Not in evaluation: exported graphs and their reference compute everything.
+        """
+        if not self.training or not self._last_layer.known:
+            return nullcontext()
+        positions = self._positions
+        if positions is None:
+            read_first = is_stock(module) and type(module).__name__.endswith("ForSequenceClassification")
+            return self._last_layer.only(first) if read_first else nullcontext()
+        if not len(positions):  # a pooler looks at the first of them
+            return nullcontext()
+        return self._last_layer.only(lambda states: states.flatten(0, 1)[positions][None])
 
     def _stock(self, module: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> dict[str, Any]:
         """Run a model of the library, whose outputs are tensors and others."""
@@ -104,14 +126,18 @@ class TransformersNet(Net):
         return {"position_ids": counted[:, -arrays["input_ids"].shape[1] :]}
 
     def _keep_positions(self, module: Any, args: Any, output: Any) -> Any:
-        if self._positions is not None:
-            hidden = output.last_hidden_state
+        hidden = output.last_hidden_state
+        if self._positions is not None and not self._last_layer.busy:
             output.last_hidden_state = hidden.flatten(0, 1)[self._positions][None]
         return output
 
     @property
     def _no_cache(self) -> dict[str, bool]:
         return {"use_cache": False} if getattr(self.backbone.config, "use_cache", False) and self._decoder else {}
+
+    def models(self) -> list[Any]:
+        """The library's models in it: the backbone, and the heads that are models themselves."""
+        return [self.backbone, *(head for head in self.heads.values() if is_stock(head))]
 
     def embedding(self) -> torch.nn.Module:
         """The token embeddings."""
@@ -128,9 +154,7 @@ class TransformersNet(Net):
 
     def parts(self) -> list[Part]:
         """Embeddings, layers and heads; what the backbone has behind its layers counts to the last layer's depth."""
-        stack = max((module for module in self.backbone.modules() if isinstance(module, torch.nn.ModuleList)), key=len)
-        layers = list(stack)
-        embeddings, behind = _around(self.backbone, stack)
+        embeddings, layers, behind = stack_of(self.backbone)
         count = len(layers) + 1
         result = [Part("embeddings", 0.0, "embeddings", embeddings)]
         result += [Part(f"layer.{i}", (i + 1) / count, "layer", layer) for i, layer in enumerate(layers)]
@@ -169,6 +193,15 @@ def is_stock(head: torch.nn.Module) -> bool:
 def is_encoder(model_type: str | None, is_decoder: bool) -> bool:
     """Whether two settings of a config.json are those of a model whose tokens see both sides."""
     return model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not is_decoder
+
+
+def stack_of(backbone: torch.nn.Module) -> tuple[torch.nn.ModuleList, torch.nn.ModuleList, torch.nn.ModuleList]:
+    """Divide a stack of layers into what these build on, the layers, and what comes behind them."""
+    lists = [module for module in backbone.modules() if isinstance(module, torch.nn.ModuleList)]
+    inner = {id(module) for outer in lists for module in outer.modules() if module is not outer}
+    layers = max((module for module in lists if id(module) not in inner), key=len)
+    before, behind = _around(backbone, layers)
+    return before, layers, behind
 
 
 def _around(backbone: torch.nn.Module, stack: torch.nn.Module) -> tuple[torch.nn.ModuleList, torch.nn.ModuleList]:

@@ -30,6 +30,14 @@ def locate(source: Path | str, revision: str) -> Path:
     return folder
 
 
+def architecture(folder: Path) -> str:
+    """Give the architecture that a folder's config.json names; empty where it cannot be read, which loading tells."""
+    try:
+        return str(json.loads((folder / "config.json").read_text("utf-8"))["model_type"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def _in_package(name: str) -> Path:
     """Find a model inside an installed package without importing that package."""
     if name not in _PACKAGES:

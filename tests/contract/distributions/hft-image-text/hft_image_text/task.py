@@ -26,7 +26,7 @@ class ImageTextClassification(Task):
     runtime: ClassVar[str] = "hft_image_text.runtime"
     gives: ClassVar[frozenset[str]] = frozenset({"label", "score", "scores"})
     default_metrics: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "accuracy"},)
-    classes: ClassVar[bool] = True
+    target_form: ClassVar[Literal["label"]] = "label"
 
     def bind(self, sample: Columns) -> Self:
         """The columns have names already; see that they are there."""

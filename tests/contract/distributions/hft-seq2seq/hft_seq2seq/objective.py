@@ -1,4 +1,4 @@
-"""The objective `seq2seq`: cross-entropy of the target's tokens, each predicted from the true ones before it."""
+"""The objective `rewrite`: cross-entropy of the target's tokens, each predicted from the true ones before it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _IGNORED = -100
 """The label of padding: torch's cross-entropy leaves it out."""
 
 
-class Seq2Seq(Objective):
+class Rewrite(Objective):
     """Predict each token of the target."""
 
-    type: Literal["seq2seq"]
+    type: Literal["rewrite"]
 
     needs_task: ClassVar[bool] = True
 

@@ -3,8 +3,8 @@
 from hft_core import Metric, Model, Objective, Task, hookimpl
 from hft_seq2seq.metric import ExactText
 from hft_seq2seq.model import TinyT5
-from hft_seq2seq.objective import Seq2Seq
-from hft_seq2seq.task import TextToText
+from hft_seq2seq.objective import Rewrite
+from hft_seq2seq.task import Rewriting
 
 
 @hookimpl
@@ -15,14 +15,14 @@ def register_models() -> list[type[Model]]:
 
 @hookimpl
 def register_tasks() -> list[type[Task]]:
-    """Offer text to text."""
-    return [TextToText]
+    """Offer rewriting."""
+    return [Rewriting]
 
 
 @hookimpl
 def register_objectives() -> list[type[Objective]]:
     """Offer the task's objective."""
-    return [Seq2Seq]
+    return [Rewrite]
 
 
 @hookimpl

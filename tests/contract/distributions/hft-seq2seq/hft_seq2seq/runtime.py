@@ -1,4 +1,4 @@
-"""What text to text does at predict time: greedy decoding in numpy, one call of the decoder per token."""
+"""What rewriting does at predict time: greedy decoding in numpy, one call of the decoder per token."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ def encode(
 
 def predict(settings: Mapping[str, Any], call: Callable[..., Any], arrays: Mapping[str, Any], facts: Any) -> Any:
     """Write each row's most likely next token until it ends; gives ragged `tokens` without start and end."""
-    hidden = call("encoder", **arrays)["hidden"]
+    read = call(
+        "encoder", **arrays
+    )  # states or, from a model with one, a cache: the decoder takes what the encoder gives
     mask, end = arrays["attention_mask"], arrays["end"]
     written = np.asarray(arrays["start"])[:, None]
     kept = np.zeros((len(written), 0), bool)
     writing = np.ones(len(written), bool)
     for _ in range(settings["max_tokens"]):
-        logits = call("decoder", decoder_input_ids=written, hidden=hidden, attention_mask=mask)["logits"][:, -1]
+        logits = call("decoder", decoder_input_ids=written, attention_mask=mask, **read)["logits"][:, -1]
         if not np.isfinite(logits).all():
             raise NonFiniteError("the decoder's logits are not finite; the model's weights are unusable")
         following = logits.argmax(axis=-1)

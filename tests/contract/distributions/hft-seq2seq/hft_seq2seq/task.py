@@ -1,4 +1,4 @@
-"""The task `text-to-text`: a text becomes another text."""
+"""The task `rewriting`: a text becomes another text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import Field
 from hft_core import Columns, Facts, HeadSpec, Prediction, Roles, Task
 
 
-class TextToText(Task):
+class Rewriting(Task):
     """A text that is made of another one, written by greedy decoding."""
 
-    type: Literal["text-to-text"]
+    type: Literal["rewriting"]
     source: str = "source"
     """Column with what is given."""
     target: str = "target"
@@ -21,7 +21,7 @@ class TextToText(Task):
     max_tokens: int = Field(default=32, ge=1)
     """Longest output in tokens."""
 
-    objective: ClassVar[str] = "seq2seq"
+    objective: ClassVar[str] = "rewrite"
     runtime: ClassVar[str] = "hft_seq2seq.runtime"
     gives: ClassVar[frozenset[str]] = frozenset({"text"})
     default_metrics: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "exact-text"},)

@@ -1,0 +1,44 @@
+"""The language of a text, by py3langid, which ships its model (97 languages); it reads bytes and needs no words."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from hft_core.errors import PluginError
+
+UNKNOWN = "und"
+"""What a text without letters is in, by ISO 639."""
+
+
+def detect_languages(texts: Iterable[str]) -> list[tuple[str, float]]:
+    """Give for each text its language, a code of ISO 639-1 such as `en` or `zh`, and its probability, 0 to 1.
+
+    A text without letters has the language `und`. Short texts are uncertain, and their probability says so. Raises
+    PluginError where py3langid (extra `clean`) is not installed, or cannot unpack its model.
+    """
+    classify = _identifier().classify
+    return [_language(classify, text) for text in texts]
+
+
+def _language(classify: Any, text: str) -> tuple[str, float]:
+    if not any(map(str.isalpha, text)):
+        return UNKNOWN, 1.0
+    language, probability = classify(text)
+    return str(language), float(probability)
+
+
+@cache
+def _identifier() -> Any:
+    try:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    except ImportError as error:
+        raise PluginError("telling languages apart needs py3langid; run: pip install 'hft-core[clean]'") from error
+    try:
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    except OSError as error:
+        raise PluginError(
+            f"py3langid cannot unpack its model in {tempfile.gettempdir()} ({error.strerror}); make room, or set TMPDIR"
+        ) from error

@@ -1,0 +1,90 @@
+"""What a report says of its own figures: comparisons with the baselines, each seed's figures, and what gates decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hft_core.data.prepared import Prepared
+from hft_core.evidence.comparison import holm
+from hft_core.pipeline.gates import Decision, Settled
+from hft_core.pipeline.plan import Plan
+from hft_core.pipeline.report_figures import baseline_folders
+from hft_core.pipeline.steps.common import read_json
+from hft_core.pipeline.steps.gate import compared, one_class
+from hft_core.recipe.metrics import best_metric, task_metrics
+from hft_core.recipe.model import Recipe
+
+
+def gates(settled: Settled) -> list[dict[str, Any]]:
+    """What became of each entry with `when: helps`."""
+    return [_gate(decision) for decision in settled.decisions]
+
+
+def _gate(decision: Decision) -> dict[str, Any]:
+    verdict = decision.verdict or {"verdict": "not tried"}
+    return {"title": decision.title, "kept": decision.kept} | verdict
+
+
+def gate_warnings(decisions: Sequence[Decision]) -> list[str]:
+    """Seeds of an arm whose model gives every row the same label: they count as they are, and the reader should know."""
+    return [
+        f"gate {decision.title}: {len(seeds)} of {decision.verdict['seeds']} seeds {side} it end in a model that gives every "
+        "validation row the same label; they count like the others"
+        for decision in decisions
+        if decision.verdict
+        for side, seeds in decision.verdict.get("one_class", {}).items()
+        if seeds
+    ]
+
+
+def comparisons(recipe: Recipe, plan: Plan, folders: Mapping[str, Path], split: str) -> list[dict[str, Any]]:
+    """The model against each baseline, on the figure that decides: paired by row, and by seed where both have them.
+
+    The p-values are two-sided and corrected by Holm's method.
+    """
+    best = best_metric(recipe, plan.metrics)
+    if best is None or not plan.tasks[best.task].evaluations:
+        return []
+    position = task_metrics(recipe.all_tasks[best.task], plan.metrics).index(best.metric)
+    model = [folders[node.name] for node in plan.tasks[best.task].evaluations]
+    facts = Prepared.load(folders[plan.tasks[best.task].train.name]).facts
+    sign = 1 if best.metric.greater_is_better else -1
+    found: list[dict[str, Any]] = []
+    for name, measured in baseline_folders(plan.tasks[best.task], folders).items():
+        if not (measured[0] / f"{split}.{position}.npy").is_file():
+            continue  # no such split, or no such figure: see `evaluation.save`
+        result = compared(best.metric, position, False, split, measured, model, facts)
+        low, high = sorted((sign * result.low, sign * result.high))
+        found.append(
+            {
+                "baseline": name,
+                "split": split,
+                "metric": best.title,
+                "difference": sign * result.difference,
+                "low": low,
+                "high": high,
+                "p": result.p_two_sided,
+            }
+        )
+    for entry, adjusted in zip(found, holm([entry["p"] for entry in found]), strict=True):
+        entry["adjusted"] = adjusted
+    return found
+
+
+def by_seed(recipe: Recipe, plan: Plan, folders: Mapping[str, Path], split: str) -> list[dict[str, Any]]:
+    """The deciding figure of each seed on validation and `split`, and whether its model knows one label only."""
+    best = best_metric(recipe, plan.metrics)
+    if best is None or recipe.evaluate.seeds == 1:
+        return []
+    measured = [folders[node.name] for node in plan.tasks[best.task].evaluations]
+    degenerate = one_class(measured, split)
+    rows = []
+    for number, folder in enumerate(measured):
+        figures = {
+            name: read_json(folder / f"{name}.json")["figures"][best.metric.title]
+            for name in dict.fromkeys(("validation", split))
+        }
+        rows.append({"seed": recipe.seed + number, "figures": figures, "one_class": number in degenerate})
+    return rows

@@ -1,0 +1,128 @@
+"""The figures of a report: of the model and its baselines, with intervals; errors and confusions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hft_core.data.prepared import Prepared
+from hft_core.evidence import evaluation
+from hft_core.pipeline.plan import Plan, TaskPlan
+from hft_core.pipeline.steps.common import read_json
+from hft_core.recipe.metrics import best_metric, deciding_metrics, task_metrics
+from hft_core.recipe.model import Recipe
+
+
+def headlines(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> list[dict[str, str]]:
+    """The figure that people look at first, for each task: that which decides, or its first one."""
+    best = best_metric(recipe, plan.metrics)
+    found = []
+    for name, task in plan.tasks.items():
+        own = [one.title for one in deciding_metrics(recipe, plan.metrics) if one.task == name]
+        if task.evaluations and own:
+            on_test = (folders[task.evaluations[0].name] / "test.json").is_file()
+            title = best.title if best and best.task == name else own[0]
+            found.append({"split": "test" if on_test else "validation", "metric": title})
+    return found
+
+
+def metrics(recipe: Recipe, plan: Plan, folders: Mapping[str, Path], shipped: int) -> dict[str, Any]:
+    """Figures with intervals by split; with several tasks their names begin with the task's."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, task in plan.tasks.items():
+        evaluated = [folders[node.name] for node in task.evaluations]
+        if evaluated:
+            for split, figures in _figures(recipe, name, plan, folders, evaluated, shipped).items():
+                found.setdefault(split, {}).update(figures)
+    return found
+
+
+def _figures(
+    recipe: Recipe, name: str, plan: Plan, folders: Mapping[str, Path], measured: Sequence[Path], shipped: int = 0
+) -> dict[str, dict[str, Any]]:
+    metrics = task_metrics(recipe.all_tasks[name], plan.metrics)
+    facts = Prepared.load(folders[plan.tasks[name].train.name]).facts
+    prefix = f"{name}." if len(plan.tasks) > 1 else ""
+    found = {
+        split: evaluation.figures(measured, split, metrics, facts, recipe.seed, shipped)
+        for split in ("validation", "test")
+    }
+    return {
+        split: {prefix + title: figure for title, figure in figures.items()}
+        for split, figures in found.items()
+        if figures
+    }
+
+
+def baselines(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> dict[str, Any]:
+    """Figures of each baseline by split."""
+    result: dict[str, Any] = {}
+    for name, task in plan.tasks.items():
+        for title, measured in baseline_folders(task, folders).items():
+            for split, figures in _figures(recipe, name, plan, folders, measured).items():
+                result.setdefault(title, {}).setdefault(split, {}).update(figures)
+    return result
+
+
+def baseline_folders(task: TaskPlan, folders: Mapping[str, Path]) -> dict[str, list[Path]]:
+    """Where the figures of each baseline lie: one folder, or one per seed of what is trained."""
+    found = {"before": [folders[task.before.name]]} if task.before else {}
+    if task.baselines:
+        found |= {item.name: [item] for item in sorted(folders[task.baselines.name].iterdir()) if item.is_dir()}
+    if task.plain:
+        found["plain"] = [folders[node.name] for node in task.plain]
+    return found
+
+
+def details(evaluated: Sequence[Path], split: str, shipped: int) -> dict[str, Any]:
+    """Errors of the model that ships on the task that decides and, where that has labels, figures per class and confusion."""
+    nothing: dict[str, Any] = {"per_class": [], "confusion": None, "errors": []}
+    if not evaluated:
+        return nothing
+    content = read_json(evaluated[shipped] / f"{split}.json")
+    found = nothing | {"errors": content["errors"]}
+    known = list(map(str, read_json(evaluated[shipped] / "facts.json").get("labels", ())))
+    if "sets" in content:
+        return found | {"per_class": _per_class(known, content["sets"])}
+    if "pairs" not in content:
+        return found
+    pairs = [(str(truth), str(told)) for truth, told in content["pairs"]]
+    labels = [*known, *sorted({label for pair in pairs for label in pair} - set(known))]
+    places = {label: index for index, label in enumerate(labels)}
+    matrix = [[0] * len(labels) for _ in labels]
+    for truth, told in pairs:
+        matrix[places[truth]][places[told]] += 1
+    per_class = _per_class(labels, [([truth], [told]) for truth, told in pairs])
+    return found | {"per_class": per_class, "confusion": {"labels": labels, "matrix": matrix}}
+
+
+def other_tasks(plan: Plan, deciding: str | None, folders: Mapping[str, Path], shipped: int) -> list[dict[str, Any]]:
+    """The same of each task but the one that decides, on its test rows where it has some."""
+    found = []
+    for name, task in plan.tasks.items():
+        evaluated = [folders[node.name] for node in task.evaluations]
+        if evaluated and name != deciding:
+            split = "test" if (evaluated[0] / "test.json").is_file() else "validation"
+            found.append({"task": name, "split": split, **details(evaluated, split, shipped)})
+    return found
+
+
+def _per_class(labels: Sequence[str], rows: Sequence[Sequence[Sequence[str]]]) -> list[dict[str, Any]]:
+    """Figures of each label, from the true and the predicted labels of each row."""
+    hits, support, predicted = Counter[str](), Counter[str](), Counter[str]()
+    for truth, told in rows:
+        support.update(truth)
+        predicted.update(told)
+        hits.update(set(truth) & set(told))
+    return [
+        {
+            "label": label,
+            "precision": hits[label] / max(1, predicted[label]),
+            "recall": hits[label] / max(1, support[label]),
+            "f1": 2 * hits[label] / max(1, support[label] + predicted[label]),
+            "support": support[label],
+        }
+        for label in labels
+    ]

@@ -1,0 +1,58 @@
+"""Which runs have scored which test labels: a figure on rows that many runs were chosen by is no fresh one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hft_core.data.prepared import Prepared
+from hft_core.errors import DISK_ERRNOS, DiskError
+from hft_core.pipeline.plan import Plan
+from hft_core.pipeline.steps.common import read_json
+from hft_core.store.hashing import digest_json
+from hft_core.store.store import Store
+
+_NOTES = "scored"
+
+
+def note_scored(plan: Plan, store: Store, folders: Mapping[str, Path], run: Path) -> dict[str, Any] | None:
+    """Note in the store that a run has scored its test labels; say when it did, and how many other runs did so before.
+
+    A run that is carried out again scores nothing again and is the same one. None where there is no test.
+    """
+    whens, earlier = [], 0
+    for task in plan.tasks.values():
+        files = [folders[node.name] / "test.json" for node in task.evaluations]
+        if not files or not files[0].is_file():
+            continue
+        notes = store.root / _NOTES / Prepared.load(folders[task.splits["test"].name]).digest("test")
+        own = notes / f"{digest_json([node.key for node in task.evaluations])}.json"
+        when = max(file.stat().st_mtime for file in files)
+        others = [read_json(note)["when"] for note in notes.glob("*.json") if note.name != own.name]
+        if own.is_file():
+            when = read_json(own)["when"]
+        else:
+            _write(own, {"run": str(run.absolute()), "when": when})
+        whens.append(when)
+        earlier = max(earlier, sum(other < when for other in others))
+    if not whens:
+        return None
+    return {"when": datetime.fromtimestamp(max(whens)).astimezone().isoformat(timespec="seconds"), "earlier": earlier}
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        aside = file.with_suffix(f".{os.getpid()}")
+        aside.write_text(json.dumps(content), encoding="utf-8")
+        aside.rename(file)
+    except OSError as error:
+        if error.errno in DISK_ERRNOS:
+            raise DiskError(
+                f"{file} cannot be written: {error.strerror}; choose another place with HFT_STORE"
+            ) from error
+        raise

@@ -1,0 +1,1 @@
+"""Sentence embeddings: one vector for each text, trained on pairs, or on pairs with a score."""

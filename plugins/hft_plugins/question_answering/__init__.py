@@ -1,0 +1,1 @@
+"""Extractive question answering: the task, its objective and its metrics."""

@@ -1,0 +1,1 @@
+"""Regression: the task and its objective."""

@@ -1,0 +1,63 @@
+"""hft's arm: carry out a recipe with one stage, and print one JSON line.
+
+usage: train_recipe.py RECIPE.json FOLDER [--meter VOCABULARY]
+
+The line has `train_cpu_s` (user and system of the training alone: no encoding, no evaluation), `trained_mb` (largest
+resident memory up to the last step; what follows are the test, baselines and the report), `steps`, `metrics` and `model`
+(the trained model's folder); with --meter also what meter.py counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from meter import Meter  # beside this script
+
+import hft_core
+from hft_core.pipeline.progress import Progress
+
+
+class _Watching(Progress):
+    """Looks at each step."""
+
+    def __init__(self, meter: Meter | None):
+        self._meter = meter
+        self.peak_mb = 0.0
+
+    def advance(self, step: int, steps: int, figures: dict[str, float]) -> None:
+        scale = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss: bytes on macOS, kilobytes on Linux
+        self.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+        if self._meter:
+            self._meter.mark(step, steps)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--meter", type=int)
+    options = parser.parse_args()
+    meter = Meter(options.meter) if options.meter else None
+    recipe = json.loads(options.recipe.read_text("utf-8"))
+    watching = _Watching(meter)
+    run = hft_core.run(recipe, out=options.folder / "run", progress=watching)
+    nodes = json.loads((run.folder / "run.json").read_text("utf-8"))["nodes"]
+    key = next(node["key"] for name, node in nodes.items() if name.startswith("stage"))
+    stage = json.loads((options.folder / "store" / "objects" / key / "stage.json").read_text("utf-8"))
+    line: dict[str, Any] = {
+        "seed": recipe["seed"],
+        "train_cpu_s": stage["cpu_seconds"]["train"],
+        "trained_mb": round(watching.peak_mb),
+        "steps": stage["steps"],
+        "metrics": run.metrics,
+        "model": str(run.model),
+    }
+    print(json.dumps(line | (meter.figures() if meter else {})))
+
+
+main()

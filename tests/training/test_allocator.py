@@ -1,0 +1,30 @@
+"""What a process holds once training is done."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+_SCRIPT = """
+import torch
+from hft_core.training.allocator import give_back, settle_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+
+settle_memory()
+states = [torch.ones(1 << 18) for _ in range(400)]
+del states
+held = resident()
+give_back()
+print(held - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc is told to keep memory")
+def test_memory_that_training_kept_goes_back_to_the_system() -> None:
+    found = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=True)
+    assert float(found.stdout) > 300, "megabytes of the 420 that were allocated"
