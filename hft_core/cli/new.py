@@ -103,6 +103,7 @@ def recipe(file: Path, data: Path | None, task_type: str | None, model: str | No
         f"Which model do you start from (a hub name, a folder, package:NAME, or from scratch: {', '.join(_SIZES)})?",
         default=_SIZES[1],
     )
+    kind = _fitting(tasks[task_type], registry)
     text = filled(
         recipe_template(),
         {
@@ -110,7 +111,8 @@ def recipe(file: Path, data: Path | None, task_type: str | None, model: str | No
             "READER": _reader(data, file, registry),
             "TASK_TYPE": str(task_type),
             "TASK_FIELDS": _fields(tasks[task_type]),
-            "MODEL": _model(str(model), tasks[task_type], registry),
+            "MODEL": _model(str(model), kind, tasks[task_type]),
+            "PRETRAINING": _pretraining(kind, registry),
         },
     )
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -160,17 +162,34 @@ def _reader(data: Path, recipe: Path, registry: Registry) -> str:
     return f"{{type: {name}, path: {json.dumps(place, ensure_ascii=False)}{extra}}}"
 
 
-def _model(answer: str, task: type[Task], registry: Registry) -> str:
-    """A model that can have the task's head, started from what was answered."""
+def _fitting(task: type[Task], registry: Registry) -> str:
+    """The type of a model that can have the task's head."""
     models: dict[str, Any] = registry.classes("model")
     fitting = [name for name, cls in models.items() if cls.heads is None or task.head_type in (None, *cls.heads)]
-    name = (fitting or sorted(models) or ["bert"])[0]
-    tokenizer = (
-        "bpe" if task.autoregressive else "wordpiece"
-    )  # what a task writes may be any text, and bpe has all of it
+    return (fitting or sorted(models) or ["bert"])[0]
+
+
+def _model(answer: str, kind: str, task: type[Task]) -> str:
+    """A model of a kind, started from what was answered."""
     if answer not in _SIZES:
-        return f"{{type: {name}, source: {json.dumps(answer, ensure_ascii=False)}}}"
-    return f"{{type: {name}, source: {{scratch: {answer}, tokenizer: {{type: {tokenizer}, size: 8000}}}}}}"
+        return f"{{type: {kind}, source: {json.dumps(answer, ensure_ascii=False)}}}"
+    # What a task writes may be any text, and bpe has all of it.
+    tokenizer = "bpe" if task.autoregressive else "wordpiece"
+    return f"{{type: {kind}, source: {{scratch: {answer}, tokenizer: {{type: {tokenizer}, size: 8000}}}}}}"
+
+
+def _pretraining(kind: str, registry: Registry) -> str:
+    """An objective that such a model can be trained with on text alone."""
+    heads = getattr(registry.classes("model").get(kind), "heads", None)
+    objectives: dict[str, Any] = registry.classes("objective")
+    return next(
+        (
+            name
+            for name, cls in objectives.items()
+            if not cls.needs_task and cls.head_type and (heads is None or cls.head_type in heads)
+        ),
+        "…",
+    )
 
 
 def _fields(task: type[Task]) -> str:

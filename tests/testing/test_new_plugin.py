@@ -194,6 +194,7 @@ def test_a_recipe_for_a_task_that_writes(hft_here: Callable[..., Any], tmp_path:
     text = (tmp_path / "recipe.yaml").read_text("utf-8")
     assert "# decoding: {}" in text
     assert "tokenizer: {type: bpe" in text
+    assert "#   objectives: [{type: span-corruption, data: corpus}]" in text  # what such a model is pre-trained with
 
 
 def test_a_recipe_for_an_unknown_task(hft_here: Callable[..., Any]) -> None:
