@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Distributions that live beside hft; each is installed, and tested with everything else.
+CONTRIB := $(sort $(wildcard contrib/hft-*/pyproject.toml))
 # Two files of tests at a time, each on one thread: models of tests are too small for more.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -48,15 +50,16 @@ bench: $(STAMP) ## All benchmarks of docs/benchmarks.md, which takes long; HFT_D
 	$(BIN)/python -m tests.benchmarks.plumbing
 	$(BIN)/python -m tests.benchmarks.masked_lm
 	$(BIN)/python -m tests.benchmarks.question_answering
+	$(BIN)/python -m tests.benchmarks.search
 	$(BIN)/python -m tests.benchmarks.finetuning $(if $(PEER),--peer $(PEER))
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(CONTRIB)
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'hft needs Python 3.11 or newer; set PYTHON=python3.11')"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install -q -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,embedded,lora,lion,tensorboard,clean,sql,text]" --group dev
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,embedded,lora,lion,tensorboard,clean,sql,text,search]" $(CONTRIB:%/pyproject.toml=-e %) --group dev
 	touch $(STAMP)

@@ -30,7 +30,7 @@ _BESIDE: dict[str, tuple[type[Any], ...]] = {
     "model": (components.Preprocessor, components.TextEncoder, Net, Part, components.Graph),
     "objective": (components.Stream, components.Loss, components.Ramp),
     "optimizer": (components.ParamGroup,),
-    "exporter": (components.Finished, components.Section),
+    "exporter": (components.Finished, components.Section, components.Passage, components.Mark),
     "reader": (components.Rows, components.Refusal),
     "cleaner": (components.TextCleaner, components.RowFilter),
 }

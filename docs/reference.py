@@ -23,11 +23,13 @@ from hft_core.recipe.model import (
     Plateau,
     Prepare,
     Recipe,
+    Reporting,
     Split,
     Stage,
     TaskData,
     TaskObjective,
 )
+from hft_core.recipe.search import Dimension, Search
 from hft_core.recipe.trackers import TRACKERS, Tracker
 from hft_core.registry import load_registry
 
@@ -46,6 +48,9 @@ _SECTIONS: dict[type[BaseModel], tuple[str, str]] = {
     Stage: ("`stages`", "Each entry of the list is one step of training."),
     Plateau: ("`stages.plateau`", ""),
     Evaluate: ("`evaluate`", ""),
+    Reporting: ("`report`", ""),
+    Search: ("`search`", ""),
+    Dimension: ("`search.space`", ""),
     Tracker: (
         "`trackers`",
         f"Each is one of {', '.join(f'`{name}`' for name in TRACKERS)}, with settings or by name alone.",
@@ -169,6 +174,7 @@ def _words(annotation: Any) -> str:
         bool: "`true` or `false`",
         Path: "path",
         NoneType: "`null`",
+        Any: "any value",
     }
     if annotation in simple:
         return simple[annotation]

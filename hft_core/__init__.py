@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hft_core.errors import PluginError as PluginError
     from hft_core.errors import RecipeError as RecipeError
     from hft_core.evidence.label_noise import doubted_labels as doubted_labels
+    from hft_core.evidence.temperature import fitted_temperature as fitted_temperature
     from hft_core.evidence.thresholds import best_threshold as best_threshold
     from hft_core.hookspecs import hookimpl as hookimpl
     from hft_core.pipeline.run import Run as Run
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
 
 _COMPONENTS = (
     "Augmenter Call Cleaner Columns Component Context Editor Exporter Facts Finished Graph HeadSpec LabelNames "
-    "LearningAugmenter Loss Metric Model Objective Optimizer ParamGroup Prediction Preprocessor Ramp Reader Refusal "
-    "Roles RowFilter Rows Schedule Section Settings Spans Stream Task Technique TextBatch TextCleaner TextEncoder "
-    "Training resolve_path"
+    "LearningAugmenter Loss Mark Metric Model Objective Optimizer ParamGroup Passage Prediction Preprocessor Ramp Reader "
+    "Refusal Roles RowFilter Rows Schedule Section Settings Spans Stream Task Technique TextBatch TextCleaner "
+    "TextEncoder Training resolve_path"
 )
 _ERRORS = (
     "DamagedError DataError DiskError HftError Interrupted LockedError NonFiniteError OutOfMemoryError PluginError "
@@ -65,6 +66,7 @@ _HOMES = {
     "target_text": "hft_core.data.keys",
     "doubted_labels": "hft_core.evidence.label_noise",
     "best_threshold": "hft_core.evidence.thresholds",
+    "fitted_temperature": "hft_core.evidence.temperature",
     "Run": "hft_core.pipeline.run",
     "run": "hft_core.pipeline.run",
 }

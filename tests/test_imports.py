@@ -16,7 +16,19 @@ import pytest
 import hft_core
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "transformers", "datasets", "pandas", "sklearn", "peft", "onnx", "pyarrow", "scipy", "accelerate")
+HEAVY = (
+    "torch",
+    "transformers",
+    "datasets",
+    "pandas",
+    "sklearn",
+    "peft",
+    "onnx",
+    "pyarrow",
+    "scipy",
+    "accelerate",
+    "optuna",
+)
 NOT_FOR_THE_RUNTIME = ("pydantic", "pydantic_core", "rich", "click", "pluggy", "ruamel", "filelock", *HEAVY)
 
 
@@ -64,7 +76,7 @@ def test_importing_hft_core_imports_next_to_nothing(without: Callable[..., str])
         ("plugins", "show", "adamw"), ("doctor",), ("doctor", "--json"), ("lock", "RECIPE"),
         ("new", "plugin", "mine", "--kind", "model"),
         ("new", "recipe", "--data", "x.csv", "--task", "text-generation", "--model", "tiny"),
-        *((name, "--help") for name in ("run", "check", "inspect", "plan", "export", "predict")),
+        *((name, "--help") for name in ("run", "check", "inspect", "plan", "export", "predict", "search", "evaluate")),
         *((name, "--help") for name in ("verify", "plugins", "schema", "gc", "new", "lock", "doctor")),
     ],
     ids=" ".join,

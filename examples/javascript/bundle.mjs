@@ -5,16 +5,17 @@ import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 
-const FORMAT = 1;
+const FORMATS = [1, 2];
 const TASK = "hft_plugins.text_classification.runtime";
 const PREPROCESSOR = "hft_core.runtime.text";
 const ONE_HALF = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 // What this example cannot do, it refuses: an answer to another text than the model was trained on would be wrong.
 function refusal(bundle) {
-  if (bundle.format !== FORMAT) return `the bundle has format ${bundle.format}, this example reads ${FORMAT}`;
+  if (!FORMATS.includes(bundle.format)) return `the bundle has format ${bundle.format}, this example reads ${FORMATS}`;
   if (bundle.task.module !== TASK) return `the task ${bundle.task.type} is decoded by ${bundle.task.module}, in Python only`;
   if (bundle.preprocessor.module !== PREPROCESSOR) return `inputs are made by ${bundle.preprocessor.module}, in Python only`;
+  if ("threshold" in bundle.task.facts) return "a label is given from a threshold on, which this example does not know";
   const outside = bundle.cleaners.filter((cleaner) => !cleaner.in_tokenizer).map((cleaner) => cleaner.type);
   if (outside.length) return `the cleaners ${outside.join(", ")} are not in tokenizer.json, and run in Python only`;
   return null;
@@ -39,6 +40,7 @@ export async function load(folder, precision) {
 class Bundle {
   constructor(bundle, tokenizer, session) {
     this.labels = bundle.task.facts.labels;
+    this.temperature = bundle.task.facts.temperature ?? 1; // makes scores say how often they are right
     this.precisions = bundle.precisions;
     this.text = bundle.text[0];
     this.settings = bundle.preprocessor.settings;
@@ -76,7 +78,7 @@ class Bundle {
     };
     const feeds = Object.fromEntries(this.session.inputNames.map((name) => [name, inputs[name]]));
     const { logits } = await this.session.run(feeds);
-    const probabilities = softmax(Array.from(logits.data, Number));
+    const probabilities = softmax(Array.from(logits.data, (value) => Number(value) / this.temperature));
     const best = probabilities.indexOf(Math.max(...probabilities));
     const scores = Object.fromEntries(this.labels.map((label, index) => [label, probabilities[index]]));
     return { label: this.labels[best], score: probabilities[best], scores };

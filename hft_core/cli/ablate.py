@@ -81,6 +81,7 @@ def _told(found: dict[str, Any], target: Path, recipe: Path) -> str:
     for part in found["parts"]:
         alone = _cell(part["add_one_in"], "budget" if part["alone"] else "cannot stand alone")
         lines.append(f"{part['title']:<36}{_cell(part['leave_one_out'], 'budget'):<44}{alone}")
+    lines += [f"{arm} diverged: {message}" for arm, message in found["diverged"].items()]
     cost = found["cost"]
     lines += ["", f"cost: {cost['runs']} runs, {cost['stages']} stages trained in {cost['seconds']:.0f} s"]
     lines += [f"all of it: {target}"]
@@ -97,6 +98,10 @@ def _mean(values: list[float] | None) -> str:
 
 def _cell(entry: dict[str, Any] | None, otherwise: str) -> str:
     """The difference that a part makes, with its interval and verdict."""
+    from hft_core.pipeline.gates import diverging
+
     if entry is None:
         return f"– ({otherwise})"
+    if "diverged" in entry:
+        return f"– (training {diverging(entry)} diverged) {entry['verdict']}"
     return f"{entry['difference']:+.4f} ({entry['low']:+.4f} … {entry['high']:+.4f}) {entry['verdict']}"

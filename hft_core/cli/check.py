@@ -23,8 +23,12 @@ def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...],
     """
     from hft_core.recipe.check import check_processes
 
-    loaded, _ = load(recipe, overrides, plugins)
+    loaded, registry = load(recipe, overrides, plugins)
     check_processes(loaded, processes)
+    if loaded.recipe.search is not None:
+        from hft_core.search.space import checked
+
+        checked(loaded, registry)
     data = loaded.recipe.data
     stages = len(loaded.recipe.stages)
     sources = len(data.sources) + sum(len(group.model_fields_set - {"split"}) for group in data.tasks.values())

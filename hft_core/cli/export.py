@@ -60,8 +60,9 @@ def command(
     loaded = load_recipe(raw, registry, overrides, folder=Path(note["folder"]))
     store = Store(Path(note["store"]))
     gates = foreseen(store, loaded, registry)
-    nodes = [*gates.nodes, *build_plan(gates.settled.loaded, registry).nodes]
-    changed = [n.name for n in nodes if n.kind != "export" and not store.has(n.key)]
+    plan = build_plan(gates.settled.loaded, registry)
+    needed = [*gates.nodes, *(node for node in plan.nodes if node.kind != "export" and node.key not in plan.spared)]
+    changed = [node.name for node in needed if not store.has(node.key)]
     if changed:
         raise RecipeError(
             f"{run}: its {changed[0]} is not in the store {store.root} as it would be made today (data, settings, plugins "

@@ -92,8 +92,8 @@ def _sources(
     warn_of_broken(registry)
     sources: dict[str, Source] = {}
     for entry in data:
-        name, settings = _entry(entry)
-        reader = _reader(entry, settings, registry)
+        name, settings = entry_of(entry)
+        reader = reader_of(entry, settings, registry)
         name = name or _name(str(settings.get("path", settings["type"])), sources)
         if name in sources:
             raise RecipeError(f"two of the sources are called {name!r}; write another NAME= before one of them")
@@ -122,7 +122,7 @@ def _of_recipe(file: Path, plugins: tuple[Path, ...]) -> dict[str, Source]:
     return sources
 
 
-def _entry(entry: str) -> tuple[str | None, dict[str, Any]]:
+def entry_of(entry: str) -> tuple[str | None, dict[str, Any]]:
     """Give the name, if there is one, and the settings of the reader of one argument."""
     from hft_core.data.sniffing import settings_of
 
@@ -144,7 +144,8 @@ def _entry(entry: str) -> tuple[str | None, dict[str, Any]]:
     return name, settings
 
 
-def _reader(entry: str, settings: dict[str, Any], registry: Registry) -> Reader:
+def reader_of(entry: str, settings: dict[str, Any], registry: Registry) -> Reader:
+    """Make the reader of one argument. Raises RecipeError for wrong settings, DataError where there is no file."""
     from pydantic import ValidationError
 
     from hft_core.components import Reader

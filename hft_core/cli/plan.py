@@ -38,7 +38,7 @@ def command(
     before = recorded(out or loaded.folder / "runs" / loaded.recipe.name).get("nodes", {})
     shared = {node.key for node in plan.nodes}
     nodes = [*(node for node in gates.nodes if node.key not in shared), *plan.nodes]
-    rows = [_row(node, store, before) for node in nodes]
+    rows = [_row(node, store, before, node.key in plan.spared) for node in nodes]
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
         return
@@ -47,7 +47,7 @@ def command(
     click.echo(f"training in {plan.precision}; store: {store.root}")
     for text in gates.told():
         click.echo(text)
-    if all(row["state"] == "stored" for row in rows):
+    if all(row["state"] in ("stored", "diverged") for row in rows):
         click.echo("nothing to do: all is in the store")
         return
     if gates.nodes:
@@ -56,12 +56,15 @@ def command(
     click.echo(f"next: hft run {recipe}{again}")
 
 
-def _row(node: Node, store: Store, before: Mapping[str, Any]) -> dict[str, str]:
+def _row(node: Node, store: Store, before: Mapping[str, Any], spared: bool) -> dict[str, str]:
     """A node's state, and what it differs in from that of the last run."""
+    from hft_core.pipeline.divergence import divergence
     from hft_core.pipeline.nodes import difference
 
     if store.has(node.key):
         state, why = "stored", ""
+    elif spared and (message := divergence(store, node.key)):
+        state, why = "diverged", message
     elif node.name in before and before[node.name]["key"] != node.key:
         state, why = "run", difference(node, before[node.name]["parts"])
     elif any((store.root / "work" / node.key).glob("step-*")):

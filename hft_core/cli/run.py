@@ -77,6 +77,8 @@ def tell(run: Run, as_json: bool) -> None:
 
 def summary(folder: Path) -> None:
     """Print figures beside baselines, where the results are, and the next sensible command."""
+    from hft_core.report.diagnosis import line
+
     report = json.loads((folder / "report.json").read_text("utf-8"))
     rows = {"this model": report["metrics"]} | report["baselines"]
     for headline in report["headlines"]:
@@ -87,6 +89,8 @@ def summary(folder: Path) -> None:
                 click.echo(f"  {name:<14}{figure['value']:.4f}  ({figure['low']:.4f} … {figure['high']:.4f})")
     for warning in report["warnings"]:
         click.echo(f"warning: {warning}")
+    for found in report.get("diagnosis", ()):  # a run of an earlier version has none
+        click.echo(f"diagnosis: {line(found)}")
     click.echo(f"\nreport: {shown(folder / 'report.html')}")
     click.echo(f"model:  {shown(folder / 'model')}")
     for bundle in sorted(folder.glob("bundle*/bundle.json")):

@@ -3,7 +3,7 @@
 from hft_core.components.augmenter import Augmenter, Editor, LearningAugmenter, Spans, TextBatch, Training
 from hft_core.components.base import NAME, Component, Settings, resolve_path
 from hft_core.components.cleaner import Cleaner, RowFilter, TextCleaner
-from hft_core.components.exporter import Exporter, Finished, Section
+from hft_core.components.exporter import Exporter, Finished, Mark, Passage, Section
 from hft_core.components.metric import Metric
 from hft_core.components.model import Graph, Model, Preprocessor, TextEncoder
 from hft_core.components.objective import Loss, Objective, Ramp, Stream
@@ -39,11 +39,13 @@ __all__ = [
     "LabelNames",
     "LearningAugmenter",
     "Loss",
+    "Mark",
     "Metric",
     "Model",
     "Objective",
     "Optimizer",
     "ParamGroup",
+    "Passage",
     "Prediction",
     "Preprocessor",
     "Ramp",

@@ -47,8 +47,34 @@ class Finished:
     """The finished model's folder, as `transformers` loads it."""
     card: dict[str, Any] = field(default_factory=dict)
     """Facts for the model card and manifest: seeds, versions, test figures."""
+    texts: bool = True
+    """Whether texts of the data may stand in what is written: the recipe's `report.texts`."""
     others: Sequence[Finished] = ()
     """The other tasks of the same net, where the exporter `joins` tasks."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A stretch of a text, and what it counts."""
+
+    start: int
+    """Its first character."""
+    end: int
+    """The one behind its last."""
+    weight: float
+    """-1 to 1: how strongly it is shown, as something that speaks for (above 0) or against (below 0)."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text with marks, which the report shows in colours and underlined."""
+
+    text: str
+    """As the user gave it."""
+    marks: Sequence[Mark]
+    """In the text's order; they do not overlap."""
+    title: str = ""
+    """What stands above it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +89,8 @@ class Section:
     """Rows with the same keys."""
     svg: str = ""
     """A drawing, as one `svg` element; empty: none."""
+    passages: Sequence[Passage] = ()
+    """Texts with marks, such as words that a prediction rests on."""
     data: dict[str, Any] = field(default_factory=dict)
     """The same for machines; lands in report.json."""
     refused: Sequence[str] = ()
@@ -84,6 +112,13 @@ class Exporter(Component):
     def joins(self) -> bool:
         """Whether it makes one thing of all tasks, instead of one for each."""
         return False
+
+    def refusal(self, task: Task) -> str | None:
+        """Say in words why it cannot be made of this task; None: nothing speaks against it.
+
+        Asked before anything is trained, of a task that is not bound to its columns yet.
+        """
+        return None
 
     @abstractmethod
     def export(self, net: Net, run: Finished, folder: Path, log: Callable[[str], None]) -> Section | None:

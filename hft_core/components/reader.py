@@ -79,6 +79,10 @@ class Reader(Component):
         """Give names for columns of numbers: those of the recipe, unless the source brings names itself."""
         return [self.labels] if self.labels else []
 
+    def hub_name(self) -> str | None:
+        """Give the data set's name on the hub, for the model card; None for anything else."""
+        return None
+
     def found(self) -> dict[str, str]:
         """Say what was found out about the source and not set, such as ``{"encoding": "gb18030"}``; the ledger keeps it."""
         return {}

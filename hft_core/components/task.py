@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -55,6 +55,11 @@ class Roles:
     group: tuple[str, ...] = ()
     """Columns that say which rows belong together where some are set aside for another split, such as the text that several
     questions are about; default: those in `text` and `inputs`."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that have a part, each once; those of `group` may have none."""
+        return tuple(dict.fromkeys((*self.text, *self.inputs, *self.target, *self.spans)))
 
 
 @dataclass(frozen=True)
@@ -197,6 +202,17 @@ class Task(Component):
             self.settings(), columns, arrays, outputs, facts
         )
         return predictions
+
+    def invented(self, texts: Sequence[str]) -> Columns:
+        """Give rows as a prediction takes them, one per text, made of texts that stand in no data.
+
+        For a bundle that may hold no text of the data. By default each text column gets one of them, another than the column
+        before it; a task whose columns hold more than plain text makes its own.
+        """
+        return {
+            name: [texts[(row + place) % len(texts)] for row in range(len(texts))]
+            for place, name in enumerate(self.roles().text)
+        }
 
     @abstractmethod
     def truths(self, columns: Columns, facts: Facts) -> list[Prediction]:

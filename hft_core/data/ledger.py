@@ -11,6 +11,7 @@ from typing import Any, Self
 
 QUARANTINE = "quarantine.jsonl"
 """The file with the records of a source that could not be used."""
+_PLACES = ("file", "line", "component", "reason")
 
 
 @dataclass
@@ -87,3 +88,10 @@ class Quarantine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def without_texts(lines: str) -> str:
+    """Give the lines of a quarantine file with nothing but file, line, component and reason."""
+    records = (json.loads(line) for line in lines.split("\n") if line)
+    kept = ({key: record[key] for key in _PLACES} for record in records)
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)

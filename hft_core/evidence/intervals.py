@@ -67,6 +67,26 @@ def over_seeds(values: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, 
     }
 
 
+def grouped(statistics: NDArray[np.float64], seed: int, units: int = 2000) -> NDArray[np.float64]:
+    """Sum the statistics of rows [rows, k] over random groups where there are more than `units` rows: [groups, k].
+
+    Drawing groups instead of rows changes intervals little, and takes as long for a million rows as for some thousand.
+    """
+    rows = len(statistics)
+    if rows <= units:
+        return statistics
+    order = generator(seed, "groups", rows).permutation(rows)
+    return np.add.reduceat(statistics[order], np.linspace(0, rows, units, endpoint=False).astype(np.int64), axis=0)
+
+
+def resampled(statistics: NDArray[np.float64], samples: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Give the sums of `samples` draws of as many rows, with replacement: [samples, k] of statistics [rows, k]."""
+    rows = len(statistics)
+    drawn = random.integers(rows, size=(samples, rows))
+    counts = np.bincount((drawn + np.arange(samples)[:, None] * rows).ravel(), minlength=drawn.size)
+    return counts.reshape(drawn.shape).astype(np.float64) @ statistics
+
+
 def _samples(
     metric: Metric, statistics: NDArray[np.float64], samples: int, random: np.random.Generator
 ) -> Iterator[NDArray[np.float64]]:

@@ -38,7 +38,7 @@ def doubted_labels(texts: Sequence[str], labels: Sequence[str], folds: int = 5) 
     given = np.searchsorted(np.array(classes, dtype=object), np.array(labels, dtype=object))
     if len(classes) < 2:
         return Doubts(np.ones(len(labels)), list(labels), np.zeros(len(labels), np.bool_))
-    probabilities = _out_of_fold(texts, given, len(classes), folds)
+    probabilities = out_of_fold(texts, given, len(classes), folds)
     own = probabilities[np.arange(len(given)), given]
     thresholds = np.array([own[given == number].mean() for number in range(len(classes))])
     confident = np.where(probabilities >= thresholds, probabilities, -1.0)
@@ -48,8 +48,15 @@ def doubted_labels(texts: Sequence[str], labels: Sequence[str], folds: int = 5) 
     return Doubts(own, [classes[number] for number in suggested], doubtful)
 
 
-def _out_of_fold(texts: Sequence[str], given: NDArray[np.int64], classes: int, folds: int) -> NDArray[np.float64]:
-    """Give each row's probabilities by a model of the other folds: [rows, classes]."""
+def surest(confidence: NDArray[np.float64], wrong: NDArray[np.bool_], share: float = 0.2) -> dict[str, int]:
+    """Count rows, those that are wrong, and the same among the `share` of the rows of which a model is surest."""
+    count = max(1, round(share * len(wrong)))
+    first = np.argsort(-confidence, kind="stable")[:count]
+    return {"rows": len(wrong), "wrong": int(wrong.sum()), "sure": count, "sure_wrong": int(wrong[first].sum())}
+
+
+def out_of_fold(texts: Sequence[str], given: NDArray[np.int64], classes: int, folds: int = 5) -> NDArray[np.float64]:
+    """Give each row's probabilities by a model of the other folds: [rows, classes]; `given` are the classes' numbers."""
     ngrams = ngrams_of_texts()
     fold_of = np.empty(len(given), np.int64)
     for number in range(classes):  # each class in all folds

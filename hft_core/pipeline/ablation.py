@@ -10,11 +10,14 @@ from typing import Any
 from hft_core.errors import RecipeError
 from hft_core.evidence.comparison import ALPHA, holm
 from hft_core.pipeline.cost import Cost, predicted, seconds
+from hft_core.pipeline.divergence import divergence, first_divergence
 from hft_core.pipeline.gates import as_written
 from hft_core.pipeline.gates_run import Carrier, validation_rows
+from hft_core.pipeline.nodes import Node
 from hft_core.pipeline.plan import build_plan
 from hft_core.pipeline.plan_arms import MINIMUM_ROWS, Arm, build_arm, deciding
-from hft_core.pipeline.steps.gate import figures, verdict
+from hft_core.pipeline.report_lineage import recipe_digest
+from hft_core.pipeline.steps.gate import diverged, figures, verdict
 from hft_core.recipe.load import LoadedRecipe, load_variant
 from hft_core.recipe.parts import optional_parts, part_title, refusal, without
 from hft_core.recipe.yaml import Location
@@ -58,6 +61,7 @@ class Ablation:
 
     def __init__(self, loaded: LoadedRecipe, registry: Registry, carrier: Carrier):
         self.carrier, self.store = carrier, carrier.store
+        self.asked = loaded
         self.whole = as_written(loaded, registry)
         if not self.whole.recipe.all_tasks:
             raise RecipeError(
@@ -128,9 +132,9 @@ class Ablation:
         runs = 0
         trained = [node for arm in self.arms for node in arm.stages if not self.store.has(node.key)]
         for number, arm in enumerate(self.arms):
-            needed = sum(not self.store.has(node.key) for node in arm.measured)
+            needed = sum(not self._known(node) for node in arm.measured)
             if self._fits(arm, needed, runs, time.monotonic() - began, budget):
-                self.carrier.make(arm.nodes)
+                self.carrier.tried(arm)
                 runs += needed
             elif number == 0:
                 raise RecipeError(
@@ -141,6 +145,7 @@ class Ablation:
         return {
             "format": FORMAT,
             "name": self.whole.recipe.name,
+            "recipe": recipe_digest(self.asked.raw),
             "metric": self.best.title,
             "seeds": self.seeds,
             "rows": self.rows,
@@ -148,7 +153,8 @@ class Ablation:
             "whole": self._figures(self.full),
             "bare": self._figures(self.bare),
             "parts": self._compared(),
-            "complete": all(self._made(arm) for arm in self.arms),
+            "diverged": {arm.title: message for arm in self.arms if (message := self._divergence(arm))},
+            "complete": all(self._known(node) for arm in self.arms for node in arm.measured),
             "cost": {
                 "predicted_stages": before.stages,
                 "predicted_seconds": None if before.unknown else round(before.seconds, 1),
@@ -170,6 +176,13 @@ class Ablation:
     def _made(self, arm: Arm) -> bool:
         return all(self.store.has(node.key) for node in arm.measured)
 
+    def _known(self, node: Node) -> bool:
+        """Whether a node is made, or known to diverge."""
+        return self.store.has(node.key) or divergence(self.store, node.key) is not None
+
+    def _divergence(self, arm: Arm) -> str | None:
+        return first_divergence(self.store, arm.nodes)
+
     def _figures(self, arm: Arm) -> list[float] | None:
         """The figure of each seed on validation."""
         if not self._made(arm):
@@ -185,7 +198,7 @@ class Ablation:
             rows.append(
                 {"title": part.title, "place": ".".join(map(str, part.place)), "alone": part.alone is not None, **found}
             )
-        entries = [row[way] for row in rows for way in WAYS if row[way]]
+        entries = [row[way] for row in rows for way in WAYS if row[way] and "p" in row[way]]
         for entry, adjusted in zip(
             entries, holm([min(1.0, 2 * min(e["p"], 1 - e["p"])) for e in entries]), strict=True
         ):
@@ -195,7 +208,10 @@ class Ablation:
         return rows
 
     def _verdict(self, first: Arm, second: Arm | None) -> dict[str, Any] | None:
-        if second is None or not self._made(first) or not self._made(second):
+        if second is None or not all(self._known(node) for arm in (first, second) for node in arm.measured):
             return None
+        lost = self._divergence(first), self._divergence(second)
+        if any(lost):
+            return diverged(*lost)
         sides = [[self.store.folder(node.key) for node in arm.measured] for arm in (first, second)]
         return verdict(self.best.metric, self.position, self.folds, *sides)

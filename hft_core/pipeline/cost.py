@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hft_core.pipeline.divergence import divergence
 from hft_core.pipeline.nodes import Node
 from hft_core.store.store import Store
 
@@ -35,7 +36,7 @@ class Cost:
 def predicted(nodes: Sequence[Node], store: Store) -> Cost:
     """Predict the cost of what is not in the store, by stages of the same name that are."""
     stages = list({node.key: node for node in nodes if node.kind == "stage"}.values())
-    wanted = [node for node in stages if not store.has(node.key)]
+    wanted = [node for node in stages if not store.has(node.key) and not divergence(store, node.key)]
     times = {title(node): seconds([node], store) for node in stages if store.has(node.key)}
     timed = [times[title(node)] for node in wanted if title(node) in times]
     return Cost(len(wanted), sum(timed), len(wanted) - len(timed))

@@ -5,10 +5,12 @@ Of several processes the first one decides and makes; the others work along on n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from hft_core.errors import DISK_ERRNOS, DiskError, Interrupted, RecipeError
+from hft_core.errors import DISK_ERRNOS, DiskError, Interrupted, NonFiniteError, RecipeError
+from hft_core.pipeline.divergence import divergence, note_divergence
 from hft_core.pipeline.nodes import Node, difference
 from hft_core.pipeline.progress import Progress
 from hft_core.pipeline.ranks import ALONE, Ranks
@@ -24,24 +26,46 @@ def execute(
     stop: StopRequest,
     wait: bool = True,
     ranks: Ranks = ALONE,
+    spared: Collection[str] = (),
 ) -> dict[str, Path]:
-    """Make all nodes; gives their folders by name. Raises Interrupted between two where `stop` was asked for."""
+    """Make all nodes; gives their folders by name. Raises Interrupted between two where `stop` was asked for.
+
+    Where one of the keys `spared` comes to figures that are no numbers, that is noted in the store, and it and what reads
+    it have no folder; any other node raises NonFiniteError.
+    """
     folders: dict[str, Path] = {}
     for number, node in enumerate(nodes, 1):
         process = Process(progress.say, progress.advance, progress.tell, stop, store.work(node.key), ranks.first)
         if not ranks.first:
-            folders[node.name] = _followed(number, node, store, process, ranks)
+            if folder := _followed(number, node, store, process, ranks, node.key in spared):
+                folders[node.name] = folder
             continue
         if stop.asked:
             raise Interrupted(f"stopped before {node.name} as asked; run the same command to continue")
         progress.node(number, len(nodes), node.name)
-        folders[node.name] = _made(number, node, store, process, progress, wait, ranks)
-        ranks.tell(f"{number} is there", True)
+        try:
+            if node.key in spared:
+                _need_inputs(number, node, store, ranks)
+            folders[node.name] = _made(number, node, store, process, progress, wait, ranks)
+        except NonFiniteError as error:
+            if node.key not in spared:
+                raise
+            note_divergence(store, node.key, str(error))
+            progress.say(f"{node.name} diverged, which is noted: {error}")
+        ranks.tell(f"{number} is there", node.name in folders)
     return folders
 
 
-def _followed(number: int, node: Node, store: Store, process: Process, ranks: Ranks) -> Path:
-    """The node's folder once the first process has made it; where that takes all, with this one's help."""
+def _need_inputs(number: int, node: Node, store: Store, ranks: Ranks) -> None:
+    """Raise NonFiniteError where the node, or one that it reads, is known to diverge."""
+    for item in (node, *node.inputs):
+        if message := divergence(store, item.key):
+            ranks.tell(f"{number} begins", [node.key, node.parts, False])
+            raise NonFiniteError(message)
+
+
+def _followed(number: int, node: Node, store: Store, process: Process, ranks: Ranks, may_diverge: bool) -> Path | None:
+    """The node's folder once the first process has made it; where that takes all, with this one's help. None: it diverged."""
     key, parts, together = ranks.hear(f"{number} begins")
     if key != node.key:
         raise RecipeError(
@@ -49,8 +73,10 @@ def _followed(number: int, node: Node, store: Store, process: Process, ranks: Ra
             "All machines need the same recipe, files, versions and kind of hardware"
         )
     if together:
-        node.work(store.folder(node.key), _inputs(node, store), process)
-    ranks.hear(f"{number} is there")
+        with suppress(*([NonFiniteError] if may_diverge else [])):
+            node.work(store.folder(node.key), _inputs(node, store), process)
+    if not ranks.hear(f"{number} is there"):
+        return None
     if not ranks.sees(store.folder(node.key)):
         raise RecipeError(
             f"{ranks.title} does not see {store.folder(node.key)}, which the first process wrote: all processes need a store "

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hft_core.data.ledger import QUARANTINE
+from hft_core.data.ledger import QUARANTINE, without_texts
 from hft_core.errors import DamagedError, DiskError
 from hft_core.pipeline.gates import Settled
 from hft_core.pipeline.journal import Journal
@@ -53,8 +53,8 @@ def write_run(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        _write_quarantine(plan, folders, aside / QUARANTINE)
-        shipped = write_report(settled, registry, plan, store, folders, aside, target)
+        _write_quarantine(plan, folders, aside / QUARANTINE, loaded.recipe.report.texts)
+        shipped = write_report(loaded, settled, registry, plan, store, folders, aside, target)
         final = plan.stages[shipped][-1]
         link_tree(folders[final.name] / "model", aside / "model")
         for export, place in export_folders(plan, loaded.recipe, folders).items():
@@ -81,12 +81,13 @@ def write_run(
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _write_quarantine(plan: Plan, folders: Mapping[str, Path], target: Path) -> None:
-    """Put the refused records of all sources into one file."""
+def _write_quarantine(plan: Plan, folders: Mapping[str, Path], target: Path, texts: bool) -> None:
+    """Put the refused records of all sources into one file; without `texts`, only where each stands and its reason."""
     with target.open("w", encoding="utf-8") as stream:
         of_tasks = [node for task in plan.tasks.values() for node in task.splits.values()]
         for name in dict.fromkeys(node.name for node in (*of_tasks, *plan.texts.values())):
-            stream.write((folders[name] / QUARANTINE).read_text("utf-8"))
+            whole = (folders[name] / QUARANTINE).read_text("utf-8")
+            stream.write(whole if texts else without_texts(whole))
 
 
 def _replace(target: Path, new: Path) -> None:

@@ -107,12 +107,19 @@ def told(decision: Decision) -> str:
     if verdict is None:
         return f"{decision.title} is dropped with the stage that it stands in"
     if "diverged" in verdict:
-        return f"{decision.title} harms: training with it diverges; it is dropped. {verdict['diverged']}"
+        found = {"helps": "helps", "harms": "harms"}.get(verdict["verdict"], "is unproven")
+        became = "it stays" if decision.kept else "it is dropped"
+        return f"{decision.title} {found}: training {diverging(verdict)} diverges; {became}. {verdict['diverged']}"
     figures = f"{verdict['metric']} {verdict['difference']:+.4f} ({verdict['low']:+.4f} … {verdict['high']:+.4f})"
     if decision.kept:
         return f"{decision.title} helps: {figures}; it stays"
     found = "harms" if verdict["verdict"] == "harms" else "is unproven"
     return f"{decision.title} {found}: {figures}; it is dropped{_settling(verdict)}"
+
+
+def diverging(verdict: Verdict) -> str:
+    """Which side of a comparison diverged, in words."""
+    return {"without": "without it", "both": "both without and with it"}.get(verdict.get("side", "with"), "with it")
 
 
 def _settling(verdict: Verdict) -> str:

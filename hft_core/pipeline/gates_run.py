@@ -10,12 +10,13 @@ from hft_core.components import Refusal
 from hft_core.data.prepare import shares_of
 from hft_core.data.table import count_rows
 from hft_core.errors import NonFiniteError
+from hft_core.pipeline.divergence import first_divergence, spared
 from hft_core.pipeline.execute import execute
 from hft_core.pipeline.gates import Decision, Gate, Settled, Verdict, as_written, has_gates, settle, told
 from hft_core.pipeline.journal import Journal
 from hft_core.pipeline.nodes import Node
 from hft_core.pipeline.plan import Plan, build_plan
-from hft_core.pipeline.plan_arms import MINIMUM_ROWS, deciding
+from hft_core.pipeline.plan_arms import MINIMUM_ROWS, Arm, deciding
 from hft_core.pipeline.progress import Progress
 from hft_core.pipeline.steps.common import read_json, write_json
 from hft_core.pipeline.steps.gate import VERDICT, diverged
@@ -46,14 +47,20 @@ class Carrier:
     def __exit__(self, *error: object) -> None:
         self._held.__exit__(*error)  # type: ignore[arg-type]  # what `with` gives
 
-    def make(self, nodes: Sequence[Node]) -> None:
-        """Make nodes, and keep them from `hft gc` until the end."""
+    def make(self, nodes: Sequence[Node], spare: bool = False) -> None:
+        """Make nodes, and keep them from `hft gc` until the end; with `spare`, divergence of training is only noted."""
         wanted = [node for node in nodes if node.key not in self._made]
         if self._journal:
             self._journal.expect(wanted)
         self.keep([node.key for node in wanted])
-        execute(wanted, self.store, self.progress, self._stop, self._wait)
+        allowed = spared(wanted) if spare else frozenset()
+        execute(wanted, self.store, self.progress, self._stop, self._wait, spared=allowed)
         self._made |= {node.key for node in wanted}
+
+    def tried(self, arm: Arm) -> str | None:
+        """Make an arm; gives how it diverged, if it did."""
+        self.make(arm.nodes, spare=True)
+        return first_divergence(self.store, arm.nodes)
 
     def keep(self, keys: Sequence[str]) -> None:
         """Keep outputs from `hft gc` until the end; those that are kept already would wait for themselves."""
@@ -62,29 +69,31 @@ class Carrier:
             self._kept.update(wanted)
 
     def prepare(self, plan: Plan) -> None:
-        """Make what comes before training."""
-        self.make([node for node in plan.nodes if node.kind in _FIRST])
+        """Make what comes before training. Stages that give no numbers when they are tried are left to their arms."""
+        first = [node for node in plan.nodes if node.kind in _FIRST]
+        self.make([node for node in first if node.kind != "trial"])
+        try:
+            self.make([node for node in first if node.kind == "trial"])
+        except NonFiniteError as error:
+            self.progress.say(f"warning: {error}")
 
     def verdict(self, gate: Gate) -> Verdict:
         """Train both arms of a gate, unless it is settled already, and compare them."""
         if damage(self.store.folder(gate.node.key)):  # or it is not there
-            first, second = gate.arms
-            self.make(first.nodes)
-            try:
-                self.make(second.nodes)
-            except NonFiniteError as error:
-                self._note_divergence(gate.node.key, error)
+            without, kept = map(self.tried, gate.arms)
+            if without or kept:
+                self._note_divergence(gate.node.key, diverged(without, kept))
         self.make([gate.node])
         verdict = verdict_of(gate.node, self.store)
         kept = verdict["verdict"] == "helps"
         self.progress.say(told(Decision(gate.title, gate.place, verdict, kept)))
         return verdict
 
-    def _note_divergence(self, key: str, error: NonFiniteError) -> None:
-        """Settle a gate whose entry makes training diverge, which goes on without it: there are no figures to compare."""
+    def _note_divergence(self, key: str, verdict: Verdict) -> None:
+        """Settle a gate of which an arm diverged: there are no figures to compare."""
         with self.store.lock(key, self.progress.say, self._wait, lambda: self._stop.asked):
             if not self.store.sound(key):
-                self.store.write(key, lambda out: write_json(out / VERDICT, diverged(error)))
+                self.store.write(key, lambda out: write_json(out / VERDICT, verdict))
 
 
 def carry_out_gates(loaded: LoadedRecipe, registry: Registry, whole: Plan, carrier: Carrier) -> Settled:

@@ -44,8 +44,10 @@ class Journal(Progress):
         target: Path,
         warn: Callable[[str], None],
         trackers: Sequence[str] = (),
+        texts: bool = True,
     ):
         self._trackers = list(trackers)
+        self._texts = texts
         self._nodes: dict[str, Node] = {}
         self.name, self.plan, self._store, self._target, self._warn = name, plan, store, target, warn
         self.identity = digest_json(sorted(node.key for node in plan.nodes))
@@ -211,6 +213,8 @@ class Journal(Progress):
             stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
             state = "interrupted" if stopped else "failed"
             said = str(error) if isinstance(error, HftError) else f"{type(error).__name__}: {error}"
+            if not self._texts:
+                said = f"{type(error).__name__}; what it says may quote the data, which `report: {{texts: false}}` keeps out"
             if self._node is not None:
                 self._event(f"node-{state}")
             self._node = None

@@ -78,8 +78,21 @@ _RUNS = {
         ("numpy", "torch", "transformers", "tokenizers"),
     ),
     "baselines": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers", "scikit-learn")),
-    "before": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers")),
-    "evaluate": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers")),
+    "before": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers", "scikit-learn")),
+    "evaluate": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers", "scikit-learn")),
+    "diagnosis": (
+        (
+            *_STEP,
+            "pipeline/steps/diagnosis.py",
+            "evidence/label_noise.py",
+            "evidence/baselines.py",
+            "evidence/tfidf.py",
+            "evidence/thresholds.py",
+            "data/survey.py",
+            "training/inference.py",
+        ),
+        ("numpy", "torch", "transformers", "tokenizers", "scikit-learn"),
+    ),
     "gate": ((*_STEP, "pipeline/steps/gate.py", "evidence/comparison.py"), ("numpy", "scipy")),
     "export": (
         (*_STEP, "pipeline/steps/export.py", "evidence/evaluation.py"),

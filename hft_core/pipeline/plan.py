@@ -8,13 +8,15 @@ from functools import partial
 
 from hft_core.components import Component, Exporter, Metric, RowFilter, Task
 from hft_core.errors import PluginError
+from hft_core.pipeline.divergence import spared
 from hft_core.pipeline.nodes import Node, make_node, with_inputs
 from hft_core.pipeline.plan_data import DataNodes
 from hft_core.pipeline.plan_stages import StageNodes, evaluation_node, measuring
+from hft_core.pipeline.steps.diagnosis import diagnosis_step
 from hft_core.pipeline.steps.evidence import baselines_step, before_step
 from hft_core.pipeline.steps.export import export_step
 from hft_core.recipe.load import LoadedRecipe
-from hft_core.recipe.metrics import task_metrics
+from hft_core.recipe.metrics import deciding_metrics, task_metrics
 from hft_core.recipe.model import Recipe
 from hft_core.recipe.parts import plain_recipe
 from hft_core.recipe.sources import title_of, trained_tasks
@@ -40,6 +42,8 @@ class TaskPlan:
     """One per seed."""
     exports: Sequence[Node]
     """One per exporter of the recipe that takes each task for itself."""
+    diagnosis: Node | None
+    """What a diagnosis needs beside curves and figures, where the task is trained."""
 
     @property
     def train(self) -> Node:
@@ -61,6 +65,8 @@ class Plan:
     metrics: Sequence[Metric]
     joined: Sequence[Node] = ()
     """One per exporter of the recipe that takes all tasks together."""
+    spared: frozenset[str] = frozenset()
+    """Keys of plain fine-tuning's own nodes: where it diverges, that is reported, and the run goes on."""
 
     @property
     def exports(self) -> list[Node]:
@@ -108,13 +114,19 @@ class _Builder:
                 plain=[],
                 evaluations=evaluations.get(name, []),
                 exports=exports,
+                diagnosis=self._diagnosis(name, task, chains, evaluations.get(name, [])),
             )
         encodes = [node for nodes in data.encodes for node in nodes]
         nodes = self._ordered(tasks, encodes, chains, joined)
         if plain := self._plain():
             tasks = {name: replace(task, plain=plain.get(name, [])) for name, task in tasks.items()}
-            nodes = [*nodes, *_beside(nodes, [node for measured in plain.values() for node in measured])]
-        return Plan(nodes, tasks, data.texts, encodes, chains, self.stages.precision, self.metrics, joined)
+            beside = _beside(nodes, [node for measured in plain.values() for node in measured])
+        else:
+            beside = []
+        return Plan(
+            [*nodes, *beside], tasks, data.texts, encodes, chains, self.stages.precision, self.metrics, joined,
+            spared(beside),
+        )  # fmt: skip
 
     def _plain(self) -> dict[str, list[Node]]:
         """The evaluations of plain fine-tuning, one per seed, by task; nothing where the recipe is that itself."""
@@ -138,7 +150,7 @@ class _Builder:
         """Each node once, behind all that it reads; quick ones first, so that what is wrong with the data shows early."""
         of_tasks = list(tasks.values())
         rows = [node for task in of_tasks for node in (*task.splits.values(), task.augment)]
-        figures = [node for task in of_tasks for node in (*task.evaluations, task.baselines)]
+        figures = [node for task in of_tasks for node in (*task.evaluations, task.baselines, task.diagnosis)]
         ordered = [
             *rows, *self.data.texts.values(), *(task.checks for task in of_tasks), self.data.preprocessor,
             *(task.before for task in of_tasks), *encodes, *self.stages.trial(chains[0]),
@@ -186,6 +198,21 @@ class _Builder:
         title = title_of(self.recipe, name, "baselines")
         return self._node(title, "baselines", settings, [task, self.recipe.model, *metrics], inputs, work)
 
+    def _diagnosis(
+        self, name: str, task: Task, chains: Sequence[Sequence[Node]], evaluations: Sequence[Node]
+    ) -> Node | None:
+        own = [best.metric for best in deciding_metrics(self.recipe, self.metrics) if best.task == name]
+        if not own or not evaluations:
+            return None
+        metric = self.best.metric if self.best and self.best.task == name else own[0]
+        lasts = [chain[-1] for chain in chains]
+        seeds = [(last.name, evaluation.name) for last, evaluation in zip(lasts, evaluations, strict=True)]
+        work = partial(diagnosis_step, self.recipe, self.data.place(name), metric, seeds)
+        inputs = [*lasts, *evaluations, self.data.preprocessor, *self.data.split_nodes(name, "validation")]
+        settings = measuring(self.stages, name, [metric])
+        title = title_of(self.recipe, name, "diagnosis")
+        return self._node(title, "diagnosis", settings, [task, self.recipe.model, metric], inputs, work)
+
     def _export(
         self,
         names: Sequence[str],
@@ -199,6 +226,7 @@ class _Builder:
         repairs = [cleaner for cleaner in self.recipe.prepare.clean if not isinstance(cleaner, RowFilter)]
         self._need_distributions(exporter, [*tasks.values(), *repairs])
         self._need_graphs(exporter)
+        self._need_no_refusal(exporter, tasks)
         assert self.best is not None  # a task has metrics
         deciding = evaluations[self.best.task]
         settings = {
@@ -206,6 +234,7 @@ class _Builder:
             "name": self.recipe.name,
             "tasks": [[name, task.identity(), [m.identity() for m in metrics[name]]] for name, task in tasks.items()],
             "best": [self.best.task, self.best.metric.identity()],
+            "texts": self.recipe.report.texts,
         }
         work = partial(
             export_step,
@@ -242,6 +271,12 @@ class _Builder:
         """The same for a model of which there are no graphs."""
         if exporter.needs_graphs and (reason := self.recipe.model.unexportable(self.start)):
             raise PluginError(f"export {exporter.type_name()}: {reason}")
+
+    def _need_no_refusal(self, exporter: Exporter, tasks: Mapping[str, Task]) -> None:
+        """The same for what an exporter itself says."""
+        for task in tasks.values():
+            if reason := exporter.refusal(task):
+                raise PluginError(f"export {exporter.type_name()}: {reason}")
 
 
 def _titled(node: Node) -> Node:

@@ -55,23 +55,30 @@ class DataNodes:
         shares = shares_of(split_of(self.recipe, name), list(readers))
         if fold := self.folds.get(name):
             return self._fold(name, task, readers, shares, fold)
-        clean = self.recipe.prepare.clean
-        settings = {"task": task.identity(), "clean": [cleaner.identity() for cleaner in clean]}
+        clean, slices = self.recipe.prepare.clean, self._slices(name)
+        settings: dict[str, Any] = {"task": task.identity(), "clean": [cleaner.identity() for cleaner in clean]}
         nodes: dict[str, Node] = {}
         for split, reader in readers.items():
-            own = settings | {"split": split, "source": reader.identity()}
+            kept = slices if split != "train" or shares else []  # of training rows nothing is measured
+            own = settings | {"split": split, "source": reader.identity()} | ({"slices": kept} if kept else {})
             if split == "train":
                 drops = self.recipe.prepare.leakage == "drop-from-train"
                 kept_out = {other: source for other, source in readers.items() if other != "train" and drops}
                 own |= {"shares": shares, "kept_out": {name: source.identity() for name, source in kept_out.items()}}
-                work: Any = partial(prepare_train_step, task, reader, shares, clean, kept_out, None, None)
+                work: Any = partial(prepare_train_step, task, reader, shares, clean, kept_out, None, None, kept)
             else:
-                work = partial(prepare_held_out_step, task, reader, split, clean, nodes["train"].name)
+                work = partial(prepare_held_out_step, task, reader, split, clean, nodes["train"].name, kept)
             title = f"prepare {title_of(self.recipe, name, split)}"
             before = [nodes["train"]] if nodes else []
             read = list(kept_out.values()) if split == "train" else []
             nodes[split] = self._node(title, "prepare", own, [task, reader, *read, *clean], before, work)
         return {**dict.fromkeys(("train", *shares), nodes["train"]), **nodes}
+
+    def _slices(self, name: str) -> list[str]:
+        """The columns by which the report divides a task's rows: those of the task that decides."""
+        tasks = list(self.recipe.all_tasks)
+        named = (self.recipe.evaluate.best or "").partition(".")[0]
+        return self.recipe.evaluate.slices if name == (named if named in tasks else tasks[0]) else []
 
     def _fold(
         self, name: str, task: Task, readers: Mapping[str, Reader], shares: dict[str, float], fold: Fold
@@ -86,7 +93,7 @@ class DataNodes:
             "kept_out": {split: reader.identity() for split, reader in kept_out.items()},
             "fold": [fold.number, fold.count],
         }  # fmt: skip
-        work = partial(prepare_train_step, task, train, shares, clean, kept_out, fold, validation)
+        work = partial(prepare_train_step, task, train, shares, clean, kept_out, fold, validation, [])
         read = [train, *([validation] if validation else []), *kept_out.values()]
         title = f"prepare {title_of(self.recipe, name, 'train')}"
         node = self._node(title, "prepare", settings, [task, *read, *clean], [], work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -11,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from hft_core.evidence import evaluation
-from hft_core.pipeline import report_data, report_evidence, report_figures
+from hft_core.pipeline import (
+    report_data,
+    report_diagnosis,
+    report_evidence,
+    report_figures,
+    report_lineage,
+    report_slices,
+)
 from hft_core.pipeline.gates import Settled
 from hft_core.pipeline.nodes import Node
 from hft_core.pipeline.plan import Plan
@@ -19,19 +27,26 @@ from hft_core.pipeline.scored import note_scored
 from hft_core.pipeline.steps.common import read_json, write_json
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.metrics import best_metric
-from hft_core.recipe.model import Recipe
+from hft_core.recipe.model import Recipe, Stage
 from hft_core.registry import Registry
 from hft_core.store.store import Store
 
+_LARGEST = 700.0
+"""A loss whose exponential is still a number."""
 _PACKAGES = ("hft-core", "torch", "transformers", "accelerate", "datasets", "tokenizers", "onnxruntime", "numpy")
 
 
 def write_report(
-    settled: Settled, registry: Registry, plan: Plan, store: Store, folders: Mapping[str, Path], out: Path, target: Path
-) -> int:
-    """Write report.json, report.html, README.md (the card) and recipe.yaml into `out`; gives the seed's index that ships."""
+    asked: LoadedRecipe, settled: Settled, registry: Registry, plan: Plan, store: Store, folders: Mapping[str, Path],
+    out: Path, target: Path,
+) -> int:  # fmt: skip
+    """Write report.json, report.html, README.md (the card) and recipe.yaml into `out`; gives the seed's index that ships.
+
+    `asked` is the recipe as it was given, `settled` what gates left of it.
+    """
     from hft_core.report.card import render_card
     from hft_core.report.html import render
+    from hft_core.report.texts import without_texts
 
     recipe = settled.loaded.recipe
     best = best_metric(recipe, plan.metrics)
@@ -42,6 +57,7 @@ def write_report(
     seeds = [recipe.seed + index for index in range(recipe.evaluate.seeds)]
     checks, warnings = report_data.checks(plan, folders)
     sections = [section for node in plan.exports if (section := read_json(folders[node.name] / "section.json"))]
+    slices = report_slices.slices(recipe, plan, folders, split, shipped)
     refused = [refusal for section in sections for refusal in section["refused"]]
     content: dict[str, Any] = {
         "format": 1,
@@ -66,15 +82,37 @@ def write_report(
         "scored": note_scored(plan, store, folders, target),
         **report_figures.details(evaluated, split, shipped),
         "other_tasks": report_figures.other_tasks(plan, best.task if best else None, folders, shipped),
+        "slices": slices,
+        "sources": report_lineage.sources(recipe),
+        "lineage": report_lineage.lineage(recipe),
+        "license": recipe.report.license,
+        "ablation": report_lineage.ablation(target, asked.raw),
+        "measured": report_figures.measured_rows(evaluated),
+        "cost": report_figures.cost(plan, folders),
         "ledger": report_data.ledger(recipe, plan, folders),
         "checks": checks,
-        "stages": [_stage(node, folders[node.name]) for node in plan.stages[shipped]],
+        "diagnosis": report_diagnosis.findings(settled.loaded, plan, folders),
+        "retained": report_evidence.retained(recipe, plan, folders),
+        "stages": [
+            _stage(node, folders[node.name], stage)
+            for node, stage in zip(plan.stages[shipped], recipe.stages, strict=True)
+        ],
         "sections": [{key: section[key] for key in section if key != "refused"} for section in sections],
         "refused": refused,
-        "warnings": warnings + report_evidence.gate_warnings(settled.decisions) + refused + _not_loaded(registry),
+        "warnings": [
+            *warnings,
+            *report_evidence.gate_warnings(settled.decisions),
+            *report_evidence.divergence_warnings(plan, store, folders),
+            *report_slices.weak(slices, best),
+            *refused,
+            *_not_loaded(registry),
+        ],
         "environment": _environment(plan),
+        "search": None,  # hft search puts in what it has found
         "next": _next(target, _bundles(plan, recipe, folders), bool(evaluated)),
     }
+    if not recipe.report.texts:
+        content = without_texts(content)
     write_json(out / "report.json", content)
     (out / "report.html").write_text(render(content), encoding="utf-8")  # type: ignore[arg-type]  # the shape of Report
     (out / "README.md").write_text(render_card(content), encoding="utf-8")  # type: ignore[arg-type]  # the shape of Report
@@ -87,7 +125,7 @@ def _not_loaded(registry: Registry) -> list[str]:
     return [f"plugin {plugin.title} was not loaded: {plugin.problem}" for plugin in broken]
 
 
-def _stage(node: Node, folder: Path) -> dict[str, Any]:
+def _stage(node: Node, folder: Path, stage: Stage) -> dict[str, Any]:
     note = read_json(folder / "stage.json")
     best = [f"best at step {note['best_step']} of {note['steps']}"] if note["best_step"] else []
     return {
@@ -97,7 +135,21 @@ def _stage(node: Node, folder: Path) -> dict[str, Any]:
         "steps": note["steps"],
         "curves": note["history"],
         "notes": [*best, *note["notes"]],
+        "perplexity": _perplexities(note, stage) if stage.stage == "pretrain" else [],
     }
+
+
+def _perplexities(note: Mapping[str, Any], stage: Stage) -> list[dict[str, Any]]:
+    """What each objective's held-out text was worth to the model before the stage, and is to the one that it leaves."""
+    points = {point["step"]: point["validation"] for point in note["history"] if "validation" in point}
+    last = note["best_step"] or max(points, default=0)
+    found = []
+    for objective in stage.objectives:
+        loss = f"{objective.title} loss"
+        if {"nll", "tokens"} <= objective.gives and loss in points.get(0, {}) and loss in points.get(last, {}):
+            before, after = (math.exp(min(points[step][loss], _LARGEST)) for step in (0, last))
+            found.append({"objective": objective.title, "before": before, "after": after, "step": last})
+    return found
 
 
 def _recipe_text(loaded: LoadedRecipe) -> str:

@@ -25,7 +25,10 @@ def ledger(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> list[dict
         for split, node in task.splits.items():
             prepared = Prepared.load(folders[node.name])
             ledgers[title_of(recipe, task_name, split)] = prepared.ledger[split]
-            surveys[title_of(recipe, task_name, split)] = prepared.surveys[split]
+            survey = prepared.surveys[split]
+            if recipe.all_tasks[task_name].target_form is None and not prepared.roles.spans:
+                survey = {**survey, "balance": {}}  # answers and translations are no classes
+            surveys[title_of(recipe, task_name, split)] = survey
         if task.augment:
             title = title_of(recipe, task_name, "train")
             made = read_json(folders[task.augment.name] / "augmented.json")

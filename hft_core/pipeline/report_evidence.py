@@ -8,13 +8,15 @@ from typing import Any
 
 from hft_core.data.prepared import Prepared
 from hft_core.evidence.comparison import holm
+from hft_core.pipeline.divergence import first_divergence
 from hft_core.pipeline.gates import Decision, Settled
 from hft_core.pipeline.plan import Plan
-from hft_core.pipeline.report_figures import baseline_folders
+from hft_core.pipeline.report_figures import baseline_folders, lost_seeds
 from hft_core.pipeline.steps.common import read_json
 from hft_core.pipeline.steps.gate import compared, one_class
-from hft_core.recipe.metrics import best_metric, task_metrics
+from hft_core.recipe.metrics import best_metric, deciding_metrics, task_metrics
 from hft_core.recipe.model import Recipe
+from hft_core.store.store import Store
 
 
 def gates(settled: Settled) -> list[dict[str, Any]]:
@@ -37,6 +39,19 @@ def gate_warnings(decisions: Sequence[Decision]) -> list[str]:
         for side, seeds in decision.verdict.get("one_class", {}).items()
         if seeds
     ]
+
+
+def divergence_warnings(plan: Plan, store: Store, folders: Mapping[str, Path]) -> list[str]:
+    """Baselines that came to no figures."""
+    found = []
+    for task in plan.tasks.values():
+        if lost := lost_seeds(task, folders):
+            message = first_divergence(store, lost) or "it came to figures that are no numbers"
+            found.append(
+                f"plain fine-tuning, the baseline, diverged with {len(lost)} of {len(task.plain)} seeds and has no figures: "
+                f"{message}"
+            )
+    return list(dict.fromkeys(found))
 
 
 def comparisons(recipe: Recipe, plan: Plan, folders: Mapping[str, Path], split: str) -> list[dict[str, Any]]:
@@ -70,6 +85,45 @@ def comparisons(recipe: Recipe, plan: Plan, folders: Mapping[str, Path], split: 
         )
     for entry, adjusted in zip(found, holm([entry["p"] for entry in found]), strict=True):
         entry["adjusted"] = adjusted
+    return found
+
+
+def retained(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """What became of tasks that the model knew before the run: each one's first figure before and after, by row and seed.
+
+    On test where there is one. Falling figures are what it has forgotten.
+    """
+    found = []
+    for name, task in plan.tasks.items():
+        own = [best for best in deciding_metrics(recipe, plan.metrics) if best.task == name]
+        measured = [folders[node.name] for node in task.evaluations]
+        if task.before is None or not own or not measured:
+            continue
+        chosen = next((best for best in own if best == best_metric(recipe, plan.metrics)), own[0])
+        position = task_metrics(recipe.all_tasks[name], plan.metrics).index(chosen.metric)
+        before = folders[task.before.name]
+        split = next((one for one in ("test", "validation") if (before / f"{one}.{position}.npy").is_file()), None)
+        if split is None:
+            continue  # the model did not have this task
+        facts = Prepared.load(folders[task.train.name]).facts
+        result = compared(chosen.metric, position, False, split, [before], measured, facts)
+        sign = 1 if chosen.metric.greater_is_better else -1
+        low, high = sorted((sign * result.low, sign * result.high))
+        values = [read_json(folder / f"{split}.json")["figures"][chosen.metric.title] for folder in measured]
+        found.append(
+            {
+                "task": name,
+                "split": split,
+                "metric": chosen.metric.title,
+                "greater_is_better": chosen.metric.greater_is_better,
+                "before": read_json(before / f"{split}.json")["figures"][chosen.metric.title],
+                "after": sum(values) / len(values),
+                "difference": sign * result.difference,
+                "low": low,
+                "high": high,
+                "p": result.p_two_sided,
+            }
+        )
     return found
 
 

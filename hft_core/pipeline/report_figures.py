@@ -9,6 +9,7 @@ from typing import Any
 
 from hft_core.data.prepared import Prepared
 from hft_core.evidence import evaluation
+from hft_core.pipeline.nodes import Node
 from hft_core.pipeline.plan import Plan, TaskPlan
 from hft_core.pipeline.steps.common import read_json
 from hft_core.recipe.metrics import best_metric, deciding_metrics, task_metrics
@@ -71,9 +72,37 @@ def baseline_folders(task: TaskPlan, folders: Mapping[str, Path]) -> dict[str, l
     found = {"before": [folders[task.before.name]]} if task.before else {}
     if task.baselines:
         found |= {item.name: [item] for item in sorted(folders[task.baselines.name].iterdir()) if item.is_dir()}
-    if task.plain:
+    if task.plain and not lost_seeds(task, folders):
         found["plain"] = [folders[node.name] for node in task.plain]
     return found
+
+
+def lost_seeds(task: TaskPlan, folders: Mapping[str, Path]) -> list[Node]:
+    """The evaluations of plain fine-tuning that there are not, because it diverged: without one there is no fair mean."""
+    return [node for node in task.plain if node.name not in folders]
+
+
+def measured_rows(evaluated: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """How many rows each split has that the task which decides was measured on, and a hash of them with their labels."""
+    found = {}
+    for split in ("validation", "test"):
+        if evaluated and (file := evaluated[0] / f"{split}.json").is_file():
+            content = read_json(file)
+            found[split] = {"rows": content["rows"], "digest": content["digest"]}
+    return found
+
+
+def cost(plan: Plan, folders: Mapping[str, Path]) -> dict[str, Any]:
+    """What the stages of all seeds took to train, each once; of gates and baselines nothing."""
+    notes = [
+        read_json(folders[node.name] / "stage.json")
+        for node in {node.key: node for chain in plan.stages for node in chain}.values()
+    ]
+    return {
+        "stages": len(notes),
+        "seconds": round(sum(note["seconds"] for note in notes), 1),
+        "cpu_seconds": round(sum(sum(note["cpu_seconds"].values()) for note in notes), 1),
+    }
 
 
 def details(evaluated: Sequence[Path], split: str, shipped: int) -> dict[str, Any]:
@@ -83,7 +112,11 @@ def details(evaluated: Sequence[Path], split: str, shipped: int) -> dict[str, An
         return nothing
     content = read_json(evaluated[shipped] / f"{split}.json")
     found = nothing | {"errors": content["errors"]}
-    known = list(map(str, read_json(evaluated[shipped] / "facts.json").get("labels", ())))
+    facts = read_json(evaluated[shipped] / "facts.json")
+    if (scores := evaluated[shipped] / f"{split}.scores.json").is_file():
+        tuned = {key: facts[key] for key in ("temperature", "uncalibrated") if key in facts}
+        found |= {"scores": read_json(scores) | {"split": split} | tuned}
+    known = list(map(str, facts.get("labels", ())))
     if "sets" in content:
         return found | {"per_class": _per_class(known, content["sets"])}
     if "pairs" not in content:

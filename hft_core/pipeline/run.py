@@ -159,12 +159,14 @@ def _carried_out(
             plan = _planned(as_written(loaded, registry), registry, ranks)
         if not ranks.first:
             with typed_errors(registry, target), watch(progress.say) as ranks.stop:
-                execute(plan.nodes, store, progress, ranks.stop, wait, ranks)
+                execute(plan.nodes, store, progress, ranks.stop, wait, ranks, plan.spared)
             return
         names = [tracker.type for tracker in loaded.recipe.trackers]
         with (
             in_use(store, [node.key for node in plan.nodes]),
-            Journal(loaded.recipe.name, plan, store, target, progress.say, names) as journal,
+            Journal(
+                loaded.recipe.name, plan, store, target, progress.say, names, loaded.recipe.report.texts
+            ) as journal,
             typed_errors(registry, target),
         ):
             told = Several(progress, journal)
@@ -176,7 +178,7 @@ def _carried_out(
                     plan = journal.plan = build_plan(settled.loaded, registry)
                     carrier.keep([node.key for node in plan.nodes if node.key not in begun])
                 with Trackers(loaded, journal, target, told.say) as trackers:
-                    folders = execute(plan.nodes, store, Several(told, trackers), ranks.stop, wait, ranks)
+                    folders = execute(plan.nodes, store, Several(told, trackers), ranks.stop, wait, ranks, plan.spared)
                 write_run(loaded, settled, registry, plan, store, folders, target, told.say, journal)
     finally:
         progress.close()

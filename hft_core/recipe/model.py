@@ -25,6 +25,7 @@ from hft_core.components import (
     Task,
     Technique,
 )
+from hft_core.recipe.search import Search
 from hft_core.recipe.trackers import OneTracker, Tracker
 
 SPLITS = ("train", "validation", "test")
@@ -210,6 +211,20 @@ class Evaluate(Settings):
     plain: bool = True
     """Whether plain fine-tuning stands among the baselines: the recipe's task alone, with its settings and seeds, without
     pretrain stages, further objectives, techniques and augmenters. It costs as much as training that."""
+    slices: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
+    """Columns by whose values the report divides the rows it measures, such as `[source, country]`; it always divides them by
+    length and, where py3langid is installed, by language. They are kept beside the task's own columns."""
+
+
+class Reporting(Settings):
+    """What a run writes for people."""
+
+    texts: bool = True
+    """Whether texts of the data may stand in what a run leaves: errors and examples in the report, rows in the quarantine, the
+    bundle's golden rows. With `false` only figures, labels and names do, and golden rows are made of the vocabulary."""
+    license: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.+\-]*$")
+    """The licence of the finished model for its card, by the hub's name for it, such as `apache-2.0` or `cc-by-4.0`. Default:
+    `unknown`; hft can't know what the base model's and the data's licences allow."""
 
 
 class Recipe(Settings):
@@ -233,6 +248,8 @@ class Recipe(Settings):
     """Training, in order; each stage starts from the best of the one before."""
     evaluate: Evaluate = Field(default_factory=Evaluate)
     """Metrics and seeds."""
+    report: Reporting = Field(default_factory=Reporting)
+    """What the run's report, quarantine and bundle may show."""
     export: list[Exporter] = Field(default_factory=list)
     """What is made of the finished model."""
     trackers: list[Annotated[Tracker, OneTracker()]] = Field(default_factory=list)
@@ -245,6 +262,9 @@ class Recipe(Settings):
     """How the processes of a distributed run share the weights. `ddp`: each has them whole. `fsdp`: each keeps a share of
     weights, gradients and optimizer state, for models that do not fit into one device; slower where they do. With one
     process it has no effect."""
+
+    search: Search | None = None
+    """Fields to be searched by `hft search`, see [search](search.md); it changes nothing of a run."""
 
     plugins: list[Path] = Field(default_factory=list)
     """Files with components, as `--plugin` loads them. They are executed as soon as the recipe is checked: run no recipe with

@@ -6,6 +6,7 @@ import base64
 
 from hft_core.report.content import Report, SectionContent
 from hft_core.report.markup import Markup, element, joined
+from hft_core.report.passages import passages
 from hft_core.report.tables import record_table
 
 
@@ -41,4 +42,6 @@ def _section(section: SectionContent) -> Markup:
         # As an image it can neither run a script, nor load anything, nor break the page.
         encoded = base64.b64encode(section["svg"].encode()).decode()
         parts.append(element("img", src=f"data:image/svg+xml;base64,{encoded}", alt=section["title"]))
+    if section.get("passages"):
+        parts.append(passages(section["passages"]))
     return joined(parts)

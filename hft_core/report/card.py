@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Sequence
 from typing import Any
 
+from hft_core.report.card_origins import ablation_table, hub_keys, origins
 from hft_core.report.content import Report
+from hft_core.report.diagnosis import title
 from hft_core.report.evidence import GATE_HEADS, gate_basis, gate_notes, gate_row, scored_sentence
+from hft_core.report.markdown import fenced, plain, table
 from hft_core.report.numbers import count, duration, figure, interval, moment, share
+from hft_core.report.scores import temperature_sentence
 from hft_core.report.summary import BASELINES, main_figures, verdict
 
 _PIPELINE_TAGS = (
@@ -23,18 +25,22 @@ def render_card(report: Report) -> str:
     """Give the card: front matter, figures beside the baselines, data, training, limits, recipe."""
     parts = [
         f"---\n{_front_matter(report)}---",
-        f"# {_plain(report['name'])}",
-        f"{_plain(report['model'])}. Made with hft {_plain(report['hft'])} on {moment(report['created'])}.",
+        f"# {plain(report['name'])}",
+        f"{plain(report['model'])}. Made with hft {plain(report['hft'])} on {moment(report['created'])}.",
         _figures(report),
         _evidence(report),
+        ablation_table(report),
+        _scores(report),
         _data(report),
         _training(report),
+        origins(report),
+        _exports(report),
         _limits(report),
     ]
     if report["next"]:
         commands = "\n".join(f"# {command['purpose']}\n{command['command']}" for command in report["next"])
-        parts.append(f"## Use\n\n{_fenced(commands, 'sh')}")
-    parts.append(f"## Recipe\n\n{_fenced(report['recipe'], 'yaml')}")
+        parts.append(f"## Use\n\n{fenced(commands, 'sh')}")
+    parts.append(f"## Recipe\n\n{fenced(report['recipe'], 'yaml')}")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -45,8 +51,7 @@ def _front_matter(report: Report) -> str:
     matter: dict[str, Any] = {"library_name": "transformers", "tags": ["hft"]}
     if report["task"] in _PIPELINE_TAGS:
         matter["pipeline_tag"] = report["task"]
-    if report["base_model"]:
-        matter["base_model"] = report["base_model"]
+    matter |= hub_keys(report)
     results = [
         {
             "task": {"type": report["task"] or "other"},
@@ -76,13 +81,13 @@ def _figures(report: Report) -> str:
     if headline is None or model is None:
         return ""
     rows = [("**this model**", f"**{figure(model['value'])}**", interval(model))]
-    rows += [(_plain(title), figure(entry["value"]), interval(entry)) for title, entry in baselines.items()]
+    rows += [(plain(title), figure(entry["value"]), interval(entry)) for title, entry in baselines.items()]
     parts = [
-        f"## Figures\n\nOn {_plain(headline['split'])}; intervals: {_plain(report['intervals'])}.",
-        _table(("", _plain(headline["metric"]), "interval"), rows),
+        f"## Figures\n\nOn {plain(headline['split'])}; intervals: {plain(report['intervals'])}.",
+        table(("", plain(headline["metric"]), "interval"), rows),
     ]
     if standing := verdict(headline, model, baselines):
-        parts.append(_plain(standing.sentence))
+        parts.append(plain(standing.sentence))
     parts.append(_all_figures(report))
     return "\n\n".join(parts)
 
@@ -96,20 +101,20 @@ def _all_figures(report: Report) -> str:
             found = [by_split.get(split, {}).get(name) for by_split in baselines]
             own = f"{figure(figures[name]['value'])} {interval(figures[name])}".strip()
             beside = [figure(entry["value"]) if entry else "" for entry in found]
-            rows.append((_plain(split), _plain(name), own, *beside))
-    titles = [_plain(BASELINES.get(name, name)) for name in report["baselines"]]
-    return _table(("split", "metric", "this model", *titles), rows)
+            rows.append((plain(split), plain(name), own, *beside))
+    titles = [plain(BASELINES.get(name, name)) for name in report["baselines"]]
+    return table(("split", "metric", "this model", *titles), rows)
 
 
 def _evidence(report: Report) -> str:
     """Give what gates decided, and how fresh the test is."""
     parts = []
     if report["gates"]:
-        rows = [tuple(map(_plain, gate_row(gate))) for gate in report["gates"]]
-        parts += [f"## What stays because it helps\n\n{_plain(gate_basis(report))}", _table(GATE_HEADS, rows)]
-        parts += [_plain(note) for gate in report["gates"] if (note := gate_notes(gate))]
+        rows = [tuple(map(plain, gate_row(gate))) for gate in report["gates"]]
+        parts += [f"## What stays because it helps\n\n{plain(gate_basis(report))}", table(GATE_HEADS, rows)]
+        parts += [plain(note) for gate in report["gates"] if (note := gate_notes(gate))]
     if sentence := scored_sentence(report):
-        parts.append(_plain(sentence))
+        parts.append(plain(sentence))
     return "\n\n".join(parts)
 
 
@@ -118,7 +123,7 @@ def _data(report: Report) -> str:
         return ""
     rows = [
         (
-            _plain(source["name"]),
+            plain(source["name"]),
             count(source["read"]),
             count(source["kept"]),
             count(sum(source["quarantined"].values()) + sum(entry["rows"] for entry in source["dropped"])),
@@ -127,42 +132,53 @@ def _data(report: Report) -> str:
         )
         for source in report["ledger"]
     ]
-    return "## Data\n\n" + _table(("source", "read", "kept", "left out", "made", "unknown tokens"), rows)
+    return "## Data\n\n" + table(("source", "read", "kept", "left out", "made", "unknown tokens"), rows)
 
 
 def _training(report: Report) -> str:
     if not report["stages"]:
         return ""
     rows = [
-        (_plain(stage["name"]), _plain(stage["kind"]), count(stage["steps"]), duration(stage["seconds"]))
+        (plain(stage["name"]), plain(stage["kind"]), count(stage["steps"]), duration(stage["seconds"]))
         for stage in report["stages"]
     ]
-    return "## Training\n\n" + _table(("stage", "kind", "steps", "time"), rows)
+    return "## Training\n\n" + table(("stage", "kind", "steps", "time"), rows)
+
+
+def _scores(report: Report) -> str:
+    """Give what the scores are worth."""
+    if not (scores := report.get("scores")):
+        return ""
+    found = scores["calibration"]
+    rows = [
+        ("expected calibration error", figure(found["ece"]), f"by chance up to {figure(found['by_chance'])}"),
+        ("Brier score", figure(found["brier"]["value"]), interval(found["brier"])),
+        ("log loss", figure(found["log_loss"]["value"]), interval(found["log_loss"])),
+        ("ROC AUC, mean over classes", figure(scores["ranking"]["roc_auc"]), ""),
+        ("average precision, mean over classes", figure(scores["ranking"]["average_precision"]), ""),
+    ]
+    said = temperature_sentence(scores)
+    return f"## Scores\n\n{table(('on ' + scores['split'], '', 'interval'), rows)}\n\n{plain(said)}"
+
+
+def _exports(report: Report) -> str:
+    """Give what exporters found, such as the parity of a bundle with its model."""
+    parts = []
+    for section in report["sections"]:
+        parts.append(f"## {plain(section['title'])}")
+        parts += [plain(section["text"])] if section["text"] else []
+        if section["table"]:
+            heads = list(section["table"][0])
+            rows = [[plain(str(row[head])) for head in heads] for row in section["table"]]
+            parts.append(table([plain(head) for head in heads], rows))
+    return "\n\n".join(parts)
 
 
 def _limits(report: Report) -> str:
-    """Give warnings and what the checks found, as limits of the model."""
+    """Give warnings, the diagnosis and what the checks found, as limits of the model."""
     checks = [check for check in report["checks"] if check["severity"] in ("warning", "error")]
     titles = {check["title"] for check in checks}
-    found = [
-        f"- {_plain(text)}" for text in report["warnings"] if text not in titles
-    ]  # those stand below with a reason
-    found += [f"- {_plain(check['title'])}: {_plain(check['detail'])}" for check in checks]
+    found = [f"- {plain(text)}" for text in report["warnings"] if text not in titles]  # those stand below with a reason
+    found += [f"- {plain(check['title'])}: {plain(check['detail'])}" for check in checks]
+    found += [f"- {plain(title(one))} ({plain(one['where'])}): {plain(one['evidence'])}" for one in report["diagnosis"]]
     return "## Limits\n\n" + "\n".join(found) if found else ""
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _plain(text: str) -> str:
-    """Make a text harmless in Markdown: one line, nothing that is markup or HTML."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", text)
-
-
-def _fenced(text: str, language: str) -> str:
-    """Put a text into a code block whose fence is longer than any in it."""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from hft_core.report.content_figures import (
+    Ancestor,
+    DataSource,
+    Measured,
+    Retained,
+    Scores,
+    Slice,
+    TrainingCost,
+)
+from hft_core.report.content_figures import Figure as Figure
+
 FORMAT = 1
 """Version of this shape; goes up when a key changes its meaning or goes away."""
-
-
-class Figure(TypedDict):
-    """One figure with its interval."""
-
-    value: float
-    """With several seeds the mean over them, otherwise the model's own."""
-    low: float | None
-    high: float | None
-    """Borders of the interval of `value`; None where none was computed."""
-    sd: NotRequired[float]
-    """Standard deviation over seeds, with several."""
-    shipped: NotRequired[float]
-    """The figure of the model that ships (the best one on validation), with several seeds."""
 
 
 Figures = dict[str, Figure]
@@ -102,8 +99,24 @@ class Point(TypedDict):
     """Training loss of each objective; absent where the point is a validation only."""
     lr: NotRequired[float]
     """The largest learning rate among the parameter groups."""
+    norm: NotRequired[float]
+    """The gradient's norm before clipping, the mean over the steps since the point before."""
+    moved: NotRequired[float | None]
+    """How far the weights are from where they started, relative to their size there (of a sample of all matrices)."""
     validation: NotRequired[dict[str, float]]
     """Headline figures on validation, where the point is one at which it was measured."""
+
+
+class Perplexity(TypedDict):
+    """e to the mean loss of a token of held-out text (of masked language modelling: of a hidden one)."""
+
+    objective: str
+    before: float
+    """By the model that the stage starts from."""
+    after: float
+    """By the one that it leaves."""
+    step: int
+    """The step that it was left at."""
 
 
 class Stage(TypedDict):
@@ -116,6 +129,21 @@ class Stage(TypedDict):
     steps: int
     curves: list[Point]
     notes: list[str]
+    perplexity: NotRequired[list[Perplexity]]
+    """Of a pretrain stage, for each objective of language modelling."""
+
+
+class Diagnosed(TypedDict):
+    """Something that went wrong or could be better, see `hft_core.evidence.diagnosis.Finding`."""
+
+    name: str
+    """Such as `learning-rate-too-high`."""
+    where: str
+    """The stage or the task."""
+    evidence: str
+    advice: str
+    changes: dict[str, Any]
+    """New values by their paths in the recipe of this report."""
 
 
 class ClassFigures(TypedDict):
@@ -152,14 +180,16 @@ _With = TypedDict("_With", {"with": NotRequired[list[float]]})
 class Gate(_With):
     """What became of an entry with `when: helps`; one that went with its stage has `title`, `kept` and `verdict` only.
 
-    One with which training diverges has `diverged` besides.
+    One with or without which training diverges has `diverged` and `side` besides.
     """
 
     title: str
     kept: bool
     verdict: Literal["helps", "harms", "unproven", "not tried"]
     diverged: NotRequired[str]
-    """What went wrong in training with it."""
+    """What went wrong in training."""
+    side: NotRequired[Literal["without", "with", "both"]]
+    """Where it went wrong."""
     metric: NotRequired[str]
     without: NotRequired[list[float]]
     """The metric of each seed, without the entry; `with` has those with it."""
@@ -225,6 +255,8 @@ class Details(TypedDict):
     per_class: list[ClassFigures]
     confusion: Confusion | None
     errors: list[ErrorExample]
+    scores: NotRequired[Scores]
+    """Of tasks with labels."""
 
 
 class OtherTask(Details):
@@ -232,6 +264,24 @@ class OtherTask(Details):
 
     task: str
     split: str
+
+
+class MarkContent(TypedDict):
+    """A stretch of a passage, in characters of its text."""
+
+    start: int
+    end: int
+    weight: float
+    """-1 (speaks against) to 1 (speaks for)."""
+
+
+class PassageContent(TypedDict):
+    """A text with marks."""
+
+    text: str
+    marks: list[MarkContent]
+    """In order, not overlapping."""
+    title: str
 
 
 class SectionContent(TypedDict):
@@ -243,8 +293,73 @@ class SectionContent(TypedDict):
     """Rows with the same keys, which are the column heads."""
     svg: str
     """A whole SVG image, or an empty string."""
+    passages: NotRequired[list[PassageContent]]
     data: dict[str, Any]
     """The same for machines; not shown."""
+
+
+class Trial(TypedDict):
+    """One trial of a search."""
+
+    number: int
+    """From 0."""
+    state: str
+    """`complete`; `pruned`: ended early, for others were better at the same epoch; `bad`: it came to no figure; `failed`;
+    `running`, `waiting`."""
+    figure: float | None
+    """The deciding figure on validation, at the best epoch; None unless it is complete."""
+    values: dict[str, Any]
+    """By field."""
+    curve: list[tuple[int, float | None]]
+    """Epochs with the figure after each, of the first seed."""
+    seconds: NotRequired[float]
+    cpu_seconds: NotRequired[float]
+    """Of all of its process's work, data and evaluation included; of the last try, where it was interrupted."""
+    reason: NotRequired[str]
+    """Why it is bad or failed."""
+    seeds: NotRequired[list[float]]
+    """The figure of each seed."""
+
+
+class SearchCost(TypedDict):
+    """What the ended trials of a search took together."""
+
+    seconds: float
+    cpu_seconds: float
+    stages: int
+    """Stages that the complete trials consist of."""
+    trained: int
+    """Those of them that were trained; the others were in the store, as earlier trials had made them."""
+
+
+class SearchContent(TypedDict):
+    """What a search has found: the shape of search.json."""
+
+    format: int
+    name: str
+    study: str
+    storage: str
+    """The database's URL, without a password."""
+    metric: str
+    greater_is_better: bool
+    space: dict[str, dict[str, Any]]
+    """By field what was searched, as in the recipe."""
+    trials: list[Trial]
+    best: int | None
+    """The number of the best complete trial."""
+    written: float | None
+    """The figure of the recipe as it is written, which is the first trial where the space has it."""
+    importance: dict[str, float]
+    """By field, summing to 1; empty where too few trials are complete."""
+    limit: int | None
+    """How many trials were asked for."""
+    complete: bool
+    """Whether as many have ended."""
+    rows: int | None
+    """Rows of validation."""
+    cost: SearchCost
+    written_at: str
+    """ISO 8601, with the time zone."""
 
 
 class Command(TypedDict):
@@ -293,8 +408,22 @@ class Report(TypedDict):
     """This, `confusion` and `errors` are of the task that decides."""
     confusion: Confusion | None
     errors: list[ErrorExample]
+    scores: NotRequired[Scores]
+    slices: NotRequired[list[Slice]]
+    retained: NotRequired[list[Retained]]
+    sources: NotRequired[list[DataSource]]
+    lineage: NotRequired[list[Ancestor]]
+    """What the model started from, the nearest first."""
+    license: NotRequired[str | None]
+    """The model's licence, by the hub's name for it; None where nobody said it."""
+    ablation: NotRequired[dict[str, Any] | None]
+    """What `hft ablate` found of the same recipe, as it writes it."""
+    measured: NotRequired[dict[str, Measured]]
+    """By split."""
+    cost: NotRequired[TrainingCost]
     other_tasks: list[OtherTask]
     """Of a run with several tasks, those beside it."""
+    diagnosis: list[Diagnosed]
     ledger: list[Source]
     checks: list[Check]
     stages: list[Stage]
@@ -305,3 +434,5 @@ class Report(TypedDict):
     environment: dict[str, Any]
     """What the figures depend on: `versions` (a dict), `cpu`, `threads`, `precision`, …; values are shown as text."""
     next: list[Command]
+    search: SearchContent | None
+    """None unless the run is that of a search's best trial."""

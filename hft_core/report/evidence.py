@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hft_core.report.card_origins import ablation_cell
 from hft_core.report.content import Compared, Gate, Report
 from hft_core.report.markup import Markup, element, joined
 from hft_core.report.numbers import count, difference, figure, moment
@@ -13,14 +14,22 @@ GATE_HEADS = ("entry", "without", "with", "difference", "interval", "verdict")
 
 def evidence(report: Report) -> Markup:
     """Give gates, comparisons, the figures of each seed, and how fresh the test is."""
-    parts = [_gates(report), _comparisons(report), _seeds(report), _scored(report)]
+    parts = [
+        _gates(report),
+        _ablation(report),
+        _comparisons(report),
+        _retained(report),
+        _seeds(report),
+        _scored(report),
+    ]
     return joined([part for part in parts if part])
 
 
 def gate_row(gate: Gate) -> tuple[str, ...]:
     """Give what became of an entry, as cells under `GATE_HEADS`."""
     if "difference" not in gate:
-        became = "harms: dropped" if "diverged" in gate else "dropped with its stage"
+        stays = "stays" if gate["kept"] else "dropped"
+        became = f"{gate['verdict']}: {stays}" if "diverged" in gate else "dropped with its stage"
         return (gate["title"], "–", "–", "–", "–", became)
     sides = (figure(sum(values) / len(values)) for values in (gate["without"], gate["with"]))
     spread = f"[{difference(gate['low'])}, {difference(gate['high'])}]"
@@ -31,7 +40,9 @@ def gate_row(gate: Gate) -> tuple[str, ...]:
 def gate_notes(gate: Gate) -> str:
     """Say of an unproven entry what its gate could have seen, and what would settle it; of another, why it has no figures."""
     if "diverged" in gate:
-        return f"{gate['title']}: training with it diverged. {gate['diverged']}"
+        sides = {"without": "without it", "both": "both without and with it"}
+        side = sides.get(gate.get("side", "with"), "with it")
+        return f"{gate['title']}: training {side} diverged. {gate['diverged']}"
     if gate["verdict"] != "unproven":
         return ""
     if not gate["standard_error"]:
@@ -93,6 +104,47 @@ def _comparisons(report: Report) -> Markup:
             table(heads, kinds, [_comparison(entry) for entry in report["comparisons"]]),
         ]
     )
+
+
+def _ablation(report: Report) -> Markup:
+    """Give what `hft ablate` found of the same recipe."""
+    found = report.get("ablation")
+    if not found:
+        return Markup("")
+    rows = [
+        (part["title"], *(ablation_cell(part[way]) for way in ("leave_one_out", "add_one_in")))
+        for part in found["parts"]
+    ]
+    basis = (
+        f"{found['metric']} on validation over {found['seeds']} seeds: the whole recipe less that without the part, and what is "
+        "left without any part with it less without. Intervals of 95 %; verdicts are corrected together by Holm's method."
+    )
+    heads, kinds = ("part", "in the whole", "alone"), ("text", "short", "short")
+    return joined(
+        [element("h3", "What each part is worth"), element("p", basis, class_="muted"), table(heads, kinds, rows)]
+    )
+
+
+def _retained(report: Report) -> Markup:
+    """Give what became of tasks that the model knew before."""
+    entries = report.get("retained")
+    if not entries:
+        return Markup("")
+    rows = [
+        (
+            entry["task"],
+            f"{entry['metric']} on {entry['split']}",
+            figure(entry["before"]),
+            figure(entry["after"]),
+            difference(entry["difference"]),
+            f"[{difference(entry['low'])}, {difference(entry['high'])}]",
+        )
+        for entry in entries
+    ]
+    heads = ("task", "figure", "before", "after", "difference", "interval")
+    note = "Tasks that the model knew when the run began, measured on the same rows before and after: what fell was forgotten."
+    kinds = ("short", "short", "number", "number", "number", "short")
+    return joined([element("h3", "Before and after"), element("p", note, class_="muted"), table(heads, kinds, rows)])
 
 
 def _comparison(entry: Compared) -> tuple[str, ...]:

@@ -8,10 +8,12 @@ from importlib.resources import files
 from hft_core.report.appendix import exports, next_commands, reproduction
 from hft_core.report.content import Report
 from hft_core.report.data import data
+from hft_core.report.diagnosis import diagnosis
 from hft_core.report.evaluation import errors, results
 from hft_core.report.evidence import evidence
 from hft_core.report.markup import Markup, element
 from hft_core.report.numbers import moment
+from hft_core.report.search import search
 from hft_core.report.summary import summary
 from hft_core.report.training import training
 
@@ -22,11 +24,13 @@ def render(report: Report) -> str:
     """Give the page of a report. Parts that a run has nothing to say about are left out, of the navigation too."""
     sections = {
         "Summary": summary(report),
+        "Diagnosis": diagnosis(report),
         "Results": results(report),
         "Evidence": evidence(report),
         "Errors": errors(report),
         "Data": data(report),
         "Training": training(report),
+        "Search": search(report["search"]) if report["search"] else "",
         "Exports": exports(report),
         "Reproduce": reproduction(report),
         "Next": next_commands(report),

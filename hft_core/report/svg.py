@@ -81,6 +81,49 @@ def line_chart(title: str, x_label: str, series: Sequence[Series]) -> Markup:
     return _image(title, _CURVES_WIDTH, bottom + 42, parts)
 
 
+def unit_chart(
+    title: str,
+    x_label: str,
+    y_label: str,
+    series: Sequence[Series],
+    diagonal: bool,
+    shares: Sequence[Sequence[float]] = (),
+) -> Markup:
+    """Draw curves of shares over shares: both axes go from 0 to 1; `diagonal` is a dashed line to compare with.
+
+    With `shares` each point has a dot, larger for a larger share of all rows.
+    """
+    if not any(line.points for line in series):
+        return Markup("")
+    legend, legend_height = _legend([line.name for line in series] if len(series) > 1 else [])
+    side, left, top = 260, 52, 24 + legend_height
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return left + min(max(x, 0.0), 1.0) * side, top + (1 - min(max(y, 0.0), 1.0)) * side
+
+    parts: list[Markup] = [legend, _text(left - 40, top - 10, y_label, "start")]
+    for value in (0.0, 0.25, 0.5, 0.75, 1.0):
+        across, height = place(value, value)
+        parts.append(_line(left, height, left + side, height, "grid"))
+        parts.append(_text(left - 6, height + 4, tick(value), "end"))
+        parts.append(_line(across, top + side, across, top + side + 4, "axis"))
+        parts.append(_text(across, top + side + 17, tick(value), "middle"))
+    parts.append(_line(left, top + side, left + side, top + side, "axis"))
+    if diagonal:
+        parts.append(_line(*place(0, 0), *place(1, 1), "diagonal"))
+    for position, line in enumerate(series):
+        placed = [place(*point) for point in line.points]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
+        parts.append(element("polyline", points=path, class_=f"curve series{position % 5}"))
+        for (x, y), part in zip(placed, shares[position] if shares else (), strict=False):
+            radius = 1.5 + 5 * math.sqrt(part)
+            parts.append(
+                element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=f"{radius:.1f}", class_=f"dot series{position % 5}")
+            )
+    parts.append(_text(left + side / 2, top + side + 34, x_label, "middle"))
+    return _image(title, _CURVES_WIDTH, top + side + 42, parts, style="max-width:24rem")
+
+
 def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
     """Draw horizontal bars from zero, each under its label and figure, with its interval as a whisker."""
     ends = [
@@ -164,6 +207,54 @@ def heat_map(title: str, labels: Sequence[str], matrix: Sequence[Sequence[int]])
     width, height = left + size * cell + margin * 0.71 + 4, top + size * cell + 4
     # A wide map keeps its size and is scrolled, where the other charts shrink to the screen.
     return _image(title, width, height, parts, style=f"width:{width:.0f}px;max-width:none")
+
+
+class Axis(NamedTuple):
+    """One upright axis of parallel coordinates."""
+
+    label: str
+    ticks: Sequence[tuple[float, str]]
+    """Marks by their height, 0 (below) to 1."""
+
+
+class Path(NamedTuple):
+    """One line across all axes."""
+
+    heights: Sequence[float | None]
+    """By axis, 0 to 1; the line ends at the first None."""
+    shade: float
+    """0 (pale) to 1."""
+    strong: bool
+    """Whether it is the line that the chart is about."""
+
+
+def parallel_coordinates(title: str, axes: Sequence[Axis], paths: Sequence[Path]) -> Markup:
+    """Draw upright axes side by side, and a line across them for each path; the strong ones lie on top."""
+    if len(axes) < 2 or not paths:
+        return Markup("")
+    gap, left, top, height = 110, 60, 30, 190
+    parts: list[Markup] = []
+    for path in sorted(paths, key=lambda path: (path.strong, path.shade)):
+        heights = list(path.heights)
+        known = heights[: heights.index(None)] if None in heights else heights
+        points = " ".join(
+            f"{left + gap * place:.1f},{top + height * (1 - value):.1f}"
+            for place, value in enumerate(known)
+            if value is not None
+        )
+        kind = "curve series1 strong" if path.strong else "curve series0"
+        opacity = 1 if path.strong else round(0.12 + 0.6 * path.shade, 2)
+        parts.append(element("polyline", points=points, class_=kind, stroke_opacity=opacity))
+    for place, axis in enumerate(axes):
+        across = left + gap * place
+        parts.append(_line(across, top, across, top + height, "axis"))
+        parts.append(_text(across, top - 12, shortened(axis.label, 17), "middle", "label plain"))
+        for value, written in axis.ticks:
+            level = top + height * (1 - value)
+            parts.append(_line(across - 4, level, across, level, "axis"))
+            parts.append(_text(across - 7, level + 4, shortened(written, 12), "end"))
+    width = left + gap * (len(axes) - 1) + 60
+    return _image(title, width, top + height + 14, parts, style=f"width:{width}px;max-width:none")
 
 
 def _image(title: str, width: float, height: float, parts: Sequence[Markup], style: str | None = None) -> Markup:

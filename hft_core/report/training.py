@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hft_core.report.content import Report, Stage
 from hft_core.report.markup import Markup, element, joined
-from hft_core.report.numbers import count, duration
+from hft_core.report.numbers import count, duration, figure
 from hft_core.report.svg import Series, line_chart
 
 
@@ -18,6 +18,12 @@ def _stage(stage: Stage) -> Markup:
     parts = [element("h3", stage["name"]), element("p", facts, class_="muted")]
     if stage["notes"]:
         parts.append(element("ul", *(element("li", note) for note in stage["notes"])))
+    for entry in stage.get("perplexity", []):
+        said = (
+            f"Perplexity of {entry['objective']} on held-out text: {figure(entry['before'])} before the stage, "
+            f"{figure(entry['after'])} after step {count(entry['step'])}."
+        )
+        parts.append(element("p", said))
     charts = [element("figure", element("figcaption", caption), chart) for caption, chart in _charts(stage) if chart]
     if charts:
         parts.append(element("div", *charts, class_="charts"))

@@ -280,6 +280,21 @@ class Bundle:
                 made += predict_all(self._heads, block, self._read, self._preprocessor, self._call)
         return [restored(prediction, trail) for prediction, trail in zip(made, trails, strict=True)]
 
+    def unknown_rate(self, columns: Mapping[str, list[Any]], task: str = "") -> float | None:
+        """The share of the tokens of some rows that the vocabulary lacks; None where the model reads no tokens.
+
+        Args:
+            columns: all that the model reads, and perhaps more; as they are before cleaning.
+            task: the name of the task, where there are several.
+        """
+        head = self._heads[task]
+        own = {name: list(values) for name, values in columns.items() if name in (*self._read, *self.optional)}
+        cleaned, _ = clean_columns(own, [name for name in self.text if name in own], self._cleaners)
+        arrays = head.task.encode(cleaned, self._preprocessor, head.facts)
+        if "input_ids" not in arrays or not hasattr(self._preprocessor, "unknown_rate"):
+            return None
+        return float(self._preprocessor.unknown_rate(arrays))
+
     def _opened_tasks(self) -> dict[str, Head]:
         """The bundle's tasks by their names; where there is only one, its name is empty."""
         tasks = self.description.get("tasks") or {"": self.description["task"]}
@@ -300,6 +315,8 @@ class Bundle:
         graphs = self.description["graphs"]
         described.check_signatures(self.folder, graphs, self._call)
         for name, head in self._heads.items():
+            if isinstance(head.task, RuntimeTask) and hasattr(head.task.module, "predict"):
+                continue  # it makes the labels' numbers of the graph's itself, such as of those over a vocabulary
             output = f"{name}.logits" if name else "logits"
             described.check_labels(self.folder, graphs, head.facts.get("labels", []), output)
 

@@ -11,7 +11,9 @@ from typing import Any
 from hft_core.errors import DamagedError, PluginError, RecipeError
 from hft_core.runtime.session import OnnxCall
 
-FORMAT = 1
+FORMAT = 2
+"""Of bundles that are written: 2 since facts may have a `temperature`, which a reader of 1 would not apply."""
+_READS = (1, 2)
 DESCRIPTION = "bundle.json"
 GOLDEN = "golden.jsonl"
 PARITY = "parity.json"
@@ -43,8 +45,9 @@ def read(folder: Path) -> dict[str, Any]:
         version = description["format"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DamagedError(f"{file} is not a bundle's description: {error}") from None
-    if version != FORMAT:
-        raise PluginError(f"{file} has format {version}, this hft-core reads {FORMAT}; install the bundle's version")
+    if version not in _READS:
+        known = " and ".join(map(str, _READS))
+        raise PluginError(f"{file} has format {version}, this hft-core reads {known}; install the bundle's version")
     lacking = [] if {"task", "tasks"} & description.keys() else ["task"]
     lacking += [key for key in _KEYS if key not in description]
     if lacking:

@@ -4,7 +4,8 @@ An output is written aside, listed with checksums, synced to disk and renamed in
 process leaves nothing half done. One OS lock per key: a second process waits for the first one's
 result and reuses it. Layout: ``objects/KEY/`` (outputs), ``work/KEY/`` (checkpoints of unfinished
 ones), ``tmp/``, ``locks/``, ``refs/`` (run folders that need objects),
-``scored/`` (which runs have scored which test labels).
+``scored/`` (which runs have scored which test labels), ``diverged/`` (which arms and baselines came to no numbers),
+``search/`` (the studies of searches).
 """
 
 from __future__ import annotations

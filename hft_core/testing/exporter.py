@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hft_core.components import Finished, Metric, Prediction, Section
+from hft_core.components import Finished, Metric, Passage, Prediction, Section
 from hft_core.testing.subject import HEAD, Subject, Unchecked
 
 if TYPE_CHECKING:
@@ -38,6 +38,19 @@ def makes_something(subject: Subject) -> None:
         json.dumps([made.section.data, list(made.section.table)])
         assert not made.section.refused, f"it refuses to write: {made.section.refused[0]}"
         assert not made.section.svg or made.section.svg.lstrip().startswith("<svg"), "`svg` has to be one svg element"
+        for passage in made.section.passages:
+            _marks_fit(passage)
+
+
+def _marks_fit(passage: Passage) -> None:
+    behind = 0
+    for mark in passage.marks:
+        assert behind <= mark.start < mark.end <= len(passage.text), (
+            f"{mark} in a passage of {len(passage.text)} characters: marks are in order, and overlap neither each other nor "
+            "the text's end"
+        )
+        assert -1 <= mark.weight <= 1, f"{mark}: a weight is from -1 to 1"
+        behind = mark.end
 
 
 def reloads_and_agrees(subject: Subject) -> None:

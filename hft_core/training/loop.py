@@ -27,6 +27,7 @@ from hft_core.training.gradients import Gradients
 from hft_core.training.job import Job, Result
 from hft_core.training.measure import can_decide, measure, score, try_out
 from hft_core.training.memory import is_out_of_memory, memory_error, release
+from hft_core.training.movement import Movement
 from hft_core.training.patience import Patience
 from hft_core.training.processes import PATIENT, Processes
 from hft_core.training.setup import build, new_heads, require, require_trained, steps_of, trained_groups
@@ -89,6 +90,7 @@ class _Stage:
         self.groups = trained_groups(self.placed.built)
         self.parameters = [parameter for group in self.groups for parameter in group.params]
         self.trained_names = {name for group in self.groups for name in group.names}
+        self.movement = Movement(self.parameters)
         self.optimizer = job.stage.optimizer.build(self.groups)
         self.micro = self._micro_asked()
         share = Share(
@@ -102,6 +104,7 @@ class _Stage:
         self.history: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.losses: dict[str, list[float]] = {stream.name: [] for stream in job.streams}
+        self.norms: list[float] = []
         self.best: dict[str, torch.Tensor] | None = None
         self.seconds, self.clock, self.saved_at = 0.0, time.monotonic(), time.monotonic()
         self.cpu_started, self.cpu_validation = time.process_time(), 0.0
@@ -126,6 +129,7 @@ class _Stage:
                 technique_state, {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
             )
         self.step, self.history, self.losses = state["step"], state["history"], state["losses"]
+        self.norms = state["norms"]
         self.seconds = state["seconds"]
         self.micro = self.batches.size = min(self.micro, state["divided"] or self.micro)
         self.patience.load(state["patience"])
@@ -182,7 +186,8 @@ class _Stage:
         for stream, loss in zip(self.job.streams, self.processes.sums(losses), strict=True):
             if self.batches.weight(stream, self.step):
                 self.losses[stream.name].append(loss)
-        self._check_finite(self._clip())
+        self.norms.append(self._clip())
+        self._check_finite(self.norms[-1])
         if self.table and self.table.trained:
             for group, torch_group in zip(self.groups, self.optimizer.param_groups, strict=True):
                 self.table.after_step(group, self.job.stage.optimizer.untouched(torch_group["lr"]) or 1.0)
@@ -275,10 +280,16 @@ class _Stage:
         self.job.advance(self.step, self.steps, {**means, "lr": self.job.stage.optimizer.lr * factor})
         if self.step % every and self.step != self.steps:
             return
-        point = {"step": self.step, "epoch": round(self._epochs(), 3), "lr": self.job.stage.optimizer.lr * factor}
+        point = {
+            "step": self.step,
+            "epoch": round(self._epochs(), 3),
+            "lr": self.job.stage.optimizer.lr * factor,
+            "norm": sum(self.norms) / len(self.norms),
+            "moved": self.movement.share(),
+        }
         self.history.append({**point, "losses": means})
         self._tell("train", **point, steps=self.steps, loss=means)
-        self.losses = {name: [] for name in self.losses}
+        self.losses, self.norms = {name: [] for name in self.losses}, []
 
     def _tell(self, event: str, **fields: Any) -> None:
         """Let the log know; one process speaks for all."""
@@ -341,6 +352,7 @@ class _Stage:
             "step": self.step,
             "history": self.history,
             "losses": self.losses,
+            "norms": self.norms,
             "patience": self.patience.state(),
             "divided": self.micro if self.micro < self._micro_asked() else None,
             "table_decay": self.table.decay if self.table else 1.0,

@@ -19,7 +19,12 @@ from hft_core.registry import Registry, load_registry
 
 from .recipes import FILES, FULL, RECIPES
 
-NAMED_BY_THE_USER = (("tasks",), ("stages", 0, "techniques", 3, "factors"), ("model", "source", "config"))
+NAMED_BY_THE_USER = (
+    ("tasks",),
+    ("stages", 0, "techniques", 3, "factors"),
+    ("model", "source", "config"),
+    ("search", "space"),
+)
 """Mappings whose keys are anybody's names, so that a typo in one shows elsewhere."""
 
 Place = tuple[str | int, ...]
@@ -55,7 +60,10 @@ def title(value: Any) -> str:
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    return load_registry()
+    """The built-in plugins; what contrib adds has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HFT_ALLOWED_PLUGINS", "hft-core")
+        return load_registry()
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -193,3 +194,25 @@ def test_embeddings(environment):
     rows = arms_of(output)
     assert [row[0] for row in rows] == ["all-MiniLM-L6-v2 as it is", "hft", "sentence-transformers"]
     assert all(0 < float(row[1]) <= 1 for row in rows)
+
+
+def test_search(environment):
+    output = bench("search", "--trials", 2, "--separate", 1, "--corpus", 60, environment=environment)
+    rows = arms_of(output)
+    assert [row[0].partition(":")[0].partition(" (")[0] for row in rows] == ["search", "2 separate runs"]
+    assert re.search(r"pretraining is \d+% of a separate run's processor time; the search costs \d+%", output)
+
+
+def test_diagnosis(data_dir, surroundings, tmp_path):
+    """What is there already is not done again, and counts."""
+    results = tmp_path / "results.jsonl"
+    lines = [
+        {"task": "trec", "fault": "three steps", "number": 0, "findings": [{"name": "too-few-steps"}]},
+        {"task": "trec", "fault": "three steps", "number": 1, "findings": [{"name": "one-class"}]},
+        {"task": "trec", "fault": None, "number": 0, "findings": []},
+    ]
+    results.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    arguments = (results, "--only", "trec", "--repetitions", 0)
+    output = bench("diagnosis", *arguments, environment=surroundings | {"HFT_DATA": str(data_dir)})
+    assert "| trec | nothing | 1 | – | – |" in output
+    assert "| trec | three steps | 2 | 1 | one-class 1 |" in output

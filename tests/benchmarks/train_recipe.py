@@ -2,9 +2,9 @@
 
 usage: train_recipe.py RECIPE.json FOLDER [--meter VOCABULARY]
 
-The line has `train_cpu_s` (user and system of the training alone: no encoding, no evaluation), `trained_mb` (largest
-resident memory up to the last step; what follows are the test, baselines and the report), `steps`, `metrics` and `model`
-(the trained model's folder); with --meter also what meter.py counts.
+The line has `train_cpu_s` (user and system of the training alone: no encoding, no evaluation), `validation_cpu_s`
+(of its validations), `trained_mb` (largest resident memory up to the last step; what follows are the test, baselines and
+the report), `steps`, `metrics` and `model` (the trained model's folder); with --meter also what meter.py counts.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def main() -> None:
     line: dict[str, Any] = {
         "seed": recipe["seed"],
         "train_cpu_s": stage["cpu_seconds"]["train"],
+        "validation_cpu_s": stage["cpu_seconds"]["validation"],
         "trained_mb": round(watching.peak_mb),
         "steps": stage["steps"],
         "metrics": run.metrics,

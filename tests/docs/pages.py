@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,13 @@ def pages() -> list[Path]:
         ROOT / "README.md",
         *sorted((ROOT / "docs").rglob("*.md")),
         *sorted((ROOT / "examples").glob("*/README.md")),
+        ROOT / "contrib" / "README.md",
+        *(page for page in sorted((ROOT / "contrib").glob("hft-*/README.md")) if _installed(page.parent.name)),
     ]
+
+
+def _installed(distribution: str) -> bool:
+    return find_spec(distribution.replace("-", "_")) is not None
 
 
 def blocks(page: Path) -> Iterator[Block]:

@@ -90,6 +90,32 @@ def test_the_short_script_answers_like_the_bundle(toy: Toy, tmp_path: Path) -> N
     assert len((tmp_path / "predict.py").read_text(encoding="utf-8").splitlines()) <= 60
 
 
+def test_a_temperature_travels_with_the_bundle(toy: Toy, tmp_path: Path) -> None:
+    """Run, bundle and script divide logits by it: other scores, the same labels; every gate compares at it."""
+    from hft_core.runtime.driver import predict
+
+    facts = toy.run.facts | {"temperature": 2.5}
+    run = Finished(**(vars(toy.run) | {"facts": facts}))
+    Onnx(type="onnx").export(toy.net, run, tmp_path, toy.log.append)
+    rows = {"text": ["good1 good2", "bad3 bad1"], "label": ["", ""]}
+    wanted = predict(run.task, rows, run.preprocessor, facts, run.call).predictions
+    plain = predict(run.task, rows, run.preprocessor, toy.run.facts, run.call).predictions
+    found = load(tmp_path).predict(rows["text"])
+    assert [one["label"] for one in found] == [one["label"] for one in plain]
+    for own, hot, cold in zip(found, wanted, plain, strict=True):
+        assert own["score"] == pytest.approx(hot["score"], abs=1e-5)
+        assert own["score"] < cold["score"] - 1e-3, "a temperature above 1 makes less sure"
+        first, second = sorted(cold["scores"].values(), reverse=True)[:2]
+        softened = [value ** (1 / 2.5) for value in cold["scores"].values()]
+        assert own["score"] == pytest.approx(first ** (1 / 2.5) / sum(softened), abs=1e-5)
+        assert second < first
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "predict.py"), *rows["text"]], capture_output=True, check=True
+    )
+    answers = [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
+    assert [one["score"] for one in answers] == pytest.approx([one["score"] for one in found], abs=1e-5)
+
+
 def test_without_validation_rows_nothing_is_exported(toy: Toy, tmp_path: Path) -> None:
     run = Finished(**(vars(toy.run) | {"validation": {"text": [], "label": []}}))
     with pytest.raises(DataError, match="no validation row"):

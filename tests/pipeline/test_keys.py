@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-TRAINED = {"stage tune", "evaluate", "export onnx"}
+TRAINED = {"stage tune", "evaluate", "diagnosis", "export onnx"}
 TRIED = {"try stages"}
 """Reads what any of the stages reads, and no stage reads it."""
 HELD_OUT = {"prepare validation", "prepare test", "checks"}
@@ -29,7 +29,7 @@ def changed(project: Any, shout: Path) -> Callable[..., set[str]]:
     assert set(before) == {
         "prepare train", "prepare validation", "prepare test", "checks", "augment", "prepare corpus", "preprocessor",
         "encode adapt.masked-lm", "encode tune.classification", "try stages", "stage adapt", "stage tune", "evaluate",
-        "baselines", "export onnx",
+        "baselines", "diagnosis", "export onnx",
     }  # fmt: skip
 
     def compare(*overrides: str, change: Callable[[], object] = lambda: None) -> set[str]:
@@ -60,7 +60,7 @@ def changed(project: Any, shout: Path) -> Callable[..., set[str]]:
         ("stages.1.objectives.0={type: classification, data: train, focal: 2}", {*TRIED, *TRAINED}),
         ("prepare.augment.0.times=2", {"augment", "encode tune.classification", *TRIED, *TRAINED}),
         ("prepare.augment.0.name=loud", set()),  # nor does a language model read variants: `adapt` stays in both
-        ("evaluate.best=f1", {*TRIED, "stage tune", "evaluate", "export onnx"}),
+        ("evaluate.best=f1", {*TRIED, *TRAINED}),
         ("model.max_length=32", {"preprocessor", "encode adapt.masked-lm", "encode tune.classification",
                                  *TRIED, "stage adapt", "baselines", *TRAINED}),
     ],

@@ -29,6 +29,7 @@ READS = {
     "stage tune": {"stage adapt", "encode tune.classification", "encode tune.masked-lm", "prepare validation"},
     "evaluate": {"stage tune", "prepare test"},
     "baselines": {"prepare validation", "prepare test", "preprocessor"},
+    "diagnosis": {"evaluate", "prepare validation", "preprocessor"},
     "export onnx": {"evaluate"},
 }
 """The nodes of the recipe below, and what each reads of the others'."""

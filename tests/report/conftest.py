@@ -22,6 +22,9 @@ def bare(report):
         "metrics": {},
         "baselines": {},
         "scored": None,
+        "scores": None,
+        "ablation": None,
+        "search": None,
     }
     lists = {
         key: []
@@ -29,6 +32,9 @@ def bare(report):
             "comparisons",
             "by_seed",
             "gates",
+            "retained",
+            "slices",
+            "diagnosis",
             "per_class",
             "errors",
             "ledger",

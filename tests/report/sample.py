@@ -66,6 +66,34 @@ def comparisons():
     ]  # fmt: skip
 
 
+def search():
+    """A search of three fields: complete trials, one that was ended early, one that diverged."""
+    trials = [
+        {"number": number, "state": "complete", "figure": figure, "values": dict(zip(SPACE, values, strict=True)),
+         "curve": [(1, figure - 0.1), (2, figure)], "seconds": 60.5, "cpu_seconds": 55.0, "seeds": [figure]}
+        for number, (figure, values) in enumerate(
+            [(0.81, (1e-4, 3, "小")), (0.88, (9e-4, 5, "大")), (0.84, (2e-4, 4, "大"))]
+        )
+    ]  # fmt: skip
+    values = {"stages.1.optimizer.lr": 0.0099, "stages.1.epochs": 2, "model.source": "小"}
+    early = {"number": 3, "state": "pruned", "figure": None, "values": values, "curve": [(1, 0.5), (2, 0.52)]}
+    bad = {"number": 4, "state": "bad", "figure": None, "values": values, "curve": [], "reason": "the loss is nan <b>"}
+    return {
+        "format": 1, "name": "外卖评论", "study": "外卖评论", "storage": "sqlite:////work/searched.db", "metric": "f1",
+        "greater_is_better": True, "space": SPACE, "trials": [*trials, early, bad], "best": 1, "written": 0.81,
+        "importance": {"stages.1.optimizer.lr": 0.7, "stages.1.epochs": 0.2, "model.source": 0.1}, "limit": 5,
+        "complete": True, "rows": 800, "cost": {"seconds": 190.0, "cpu_seconds": 170.0, "stages": 6, "trained": 4},
+        "written_at": "2026-05-04T10:20:57+02:00",
+    }  # fmt: skip
+
+
+SPACE = {
+    "stages.1.optimizer.lr": {"low": 1e-5, "high": 1e-2, "log": True},
+    "stages.1.epochs": {"low": 2, "high": 6},
+    "model.source": {"choices": ["小", "大"]},
+}
+
+
 def gates():
     def gate(title, verdict, difference, settling):
         return {
@@ -81,6 +109,79 @@ def gates():
         gate("technique ema of tune", "unproven", 0.003, {"rows": 9200, "seeds": None}),
         {"title": "objective masked-lm of <warm>", "kept": False, "verdict": "not tried"},
     ]
+
+
+def scores():
+    """What the scores of a made-up model are worth, computed as for a real one."""
+    from hft_core.evidence.calibration import judged_scores
+
+    random = np.random.default_rng(1)
+    logits = random.normal(size=(1000, 6)) * 2.2
+    odds = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    true = [LABELS[random.choice(6, p=row)] for row in odds]
+
+    def predictions(temperature):
+        rows = np.exp(logits / temperature)
+        rows /= rows.sum(axis=1, keepdims=True)
+        return [
+            {"label": LABELS[row.argmax()], "score": float(row.max()), "scores": dict(zip(LABELS, map(float, row), strict=True))}
+            for row in rows
+        ]  # fmt: skip
+
+    truths = [{"label": label} for label in true]
+    found = judged_scores("label", predictions(1.0), truths, {"labels": LABELS}, predictions(0.55))
+    return found | {"split": "test", "temperature": 1.82}
+
+
+def beside():
+    """Keys that reports of older versions lack."""
+
+    def part(title, difference, verdict):
+        entry = {
+            "difference": difference,
+            "low": difference - 0.01,
+            "high": difference + 0.01,
+            "verdict": verdict,
+            "p": 0.1,
+        }
+        return {"title": title, "alone": True, "leave_one_out": entry, "add_one_in": None}
+
+    rows = [
+        ("length", "1 to 9 characters", 251, 0.79, 0.893, True),
+        ("length", "10 to 19 characters", 249, 0.88, 0.87, False),
+    ]
+    rows += [("language", "zh", 961, 0.872, 0.86, False), ("city", "上海", 12, 0.83, 0.871, False)]
+    parts = [part("stage adapt", 0.012, "helps"), part("technique ema of tune", 0.001, "unproven")]
+    parts[1]["add_one_in"] = {"verdict": "harms", "diverged": "a loss is not a number", "side": "with"}
+    return {
+        "scores": scores(),
+        "slices": [
+            {
+                "by": by, "value": value, "rows": count, "figure": figure(own, 0.04), "rest": rest,
+                "adjusted": None if count < 20 else 0.01 if apart else 0.8, "apart": apart,
+            }
+            for by, value, count, own, rest, apart in rows
+        ],
+        "retained": [
+            {
+                "task": "sentiment", "split": "test", "metric": "accuracy", "greater_is_better": True, "before": 0.87,
+                "after": 0.63, "difference": -0.24, "low": -0.262, "high": -0.218, "p": 1e-9,
+            }
+        ],
+        "measured": {"test": {"rows": 1000, "digest": "0f" * 16}},
+        "cost": {"stages": 4, "seconds": 7774.0, "cpu_seconds": 7500.0},
+        "license": None,
+        "sources": [
+            {"name": "train", "type": "csv", "hub": None, "files": ["ab" * 16], "digest": "cd" * 16},
+            {"name": "test", "type": "dataset", "hub": "some/reviews", "files": [], "digest": "ef" * 16},
+        ],
+        "lineage": [
+            {"what": "bert from runs/old", "hub": None, "digest": "12" * 16, "name": "old", "hft": "0.1.0",
+             "created": "2026-05-01T10:00:00+02:00"},
+            {"what": "bert from bert-base-chinese", "hub": "bert-base-chinese", "digest": "34" * 16},
+        ],
+        "ablation": {"metric": "f1", "seeds": 3, "parts": parts},
+    }  # fmt: skip
 
 
 def sample():
@@ -168,6 +269,7 @@ def sample():
             "seconds": 4210.0,
             "steps": 4520,
             "curves": curves(4520, 3.4, 1.7, 2e-4, with_metric=False),
+            "perplexity": [{"objective": "masked-lm", "before": 29.96, "after": 5.47, "step": 4480}],
             "notes": ["1 % of the stream (628 rows) is held out; the best checkpoint is by loss there: step 4,480."],
         },
         {
@@ -243,11 +345,29 @@ def sample():
             {"seed": 2, "figures": {"validation": 0.31, "test": 0.302}, "one_class": True},
         ],
         "gates": gates(),
+        "search": search(),
+        **beside(),
         "scored": {"when": "2026-05-04T10:20:57+02:00", "earlier": 2},
         "per_class": per_class,
         "confusion": {"labels": LABELS, "matrix": matrix.tolist()},
         "errors": errors,
         "other_tasks": [],
+        "diagnosis": [
+            {
+                "name": "learning-rate-too-high",
+                "where": "adapt",
+                "evidence": "The weights went 12 times their own size from where they began.",
+                "advice": "Lower the rate from 0.01 to 0.001.",
+                "changes": {"stages.0.optimizer.lr": 0.001},
+            },
+            {
+                "name": "imbalance",
+                "where": "main",
+                "evidence": "味道 has 980 training rows and 其他 <b>has</b> 19, 52 : 1.",
+                "advice": "Collect more rows of 其他.",
+                "changes": {},
+            },
+        ],
         "ledger": ledger,
         "checks": checks,
         "stages": stages,

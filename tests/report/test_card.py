@@ -57,3 +57,50 @@ def test_the_figures_of_each_task_stand_beside_its_baselines(report):
     titles = next(line for line in card.splitlines() if line.startswith("| split | metric | this model"))
     column = [title.strip() for title in titles.split("|")].index("Majority class")
     assert [cell.strip() for cell in row.split("|")][column] == "0.310"
+
+
+def test_the_hub_takes_the_card(report):
+    """Its own client reads the metadata, and finds the figures in them."""
+    from huggingface_hub import ModelCard
+
+    report["ledger"][0]["survey"] = {"languages": {"zh": 0.9, "en": 0.06, "und": 0.03, "ja": 0.01}}
+    card = ModelCard(render_card(report))
+    data = card.data
+    assert data.language == ["en", "zh"]
+    assert data.license == "unknown"
+    assert data.datasets == ["some/reviews"]
+    assert data.base_model == "bert-base-chinese"
+    assert data.metrics == ["accuracy", "f1"]
+    assert data.model_name == report["name"]
+    results = {(one.dataset_split, one.metric_type): one.metric_value for one in data.eval_results}
+    assert results == {
+        ("test", "f1"): 0.874,
+        ("test", "accuracy"): 0.889,
+        ("validation", "f1"): 0.878,
+        ("validation", "accuracy"): 0.894,
+    }
+    assert all(one.task_type == "text-classification" and one.dataset_name for one in data.eval_results)
+    report["license"] = "apache-2.0"
+    assert ModelCard(render_card(report)).data.license == "apache-2.0"
+
+
+def test_origin_parts_and_exports(report):
+    card = render_card(report)
+    assert "- Seeds: 0, 1, 2" in card
+    assert "- Started from: bert from runs/old, run old of 2026-05-01 10:00 (hft 0.1.0); hash" in card
+    assert "- which started from: bert from bert-base-chinese; hash" in card
+    assert "Licence of this model: not stated" in card
+    assert f"| train | csv | `{'ab' * 16}` |" in card
+    assert r"| stage adapt | +0.012 \[+0.002, +0.022\] helps | – |" in card
+    assert "harms (training diverged)" in card
+    assert "| fp32 | 409.2 |" in card
+    assert "expected calibration error" in card
+    assert "Scores are those at the temperature 1.820, fitted on validation" in card
+
+
+def test_a_report_of_an_older_version_has_a_card_too(report):
+    for key in ("scores", "slices", "retained", "measured", "cost", "license", "sources", "lineage", "ablation"):
+        del report[key]
+    card = render_card(report)
+    assert "## Scores" not in card
+    assert "license: unknown" in card

@@ -40,10 +40,22 @@ class Page(HTMLParser):
 
 def test_a_page_is_well_formed_and_has_every_section(report):
     page = Page(render(report))
-    sections = ["summary", "results", "evidence", "errors", "data", "training", "exports", "reproduce", "next"]
+    sections = [
+        "summary",
+        "diagnosis",
+        "results",
+        "evidence",
+        "errors",
+        "data",
+        "training",
+        "search",
+        "exports",
+        "reproduce",
+        "next",
+    ]
     assert page.ids == sections
     assert [link for link in page.links if link.startswith("#")] == [f"#{name}" for name in sections]
-    assert page.tags.count("svg") == 7  # bars, heat map, two and three curves
+    assert page.tags.count("svg") == 13  # bars, heat map, scores, curves; of the search curves and coordinates
 
 
 def test_a_page_needs_nothing_from_outside(report):
@@ -70,8 +82,8 @@ def test_every_text_is_escaped_wherever_it_stands(report):
 
     page = Page(render(poisoned(report)))
     assert "script" not in page.tags
-    assert "b" in page.tags  # the check titles are bold, and only they
-    assert page.tags.count("b") == len(report["checks"])
+    assert "b" in page.tags  # the titles of checks and of the diagnosis are bold, and only they
+    assert page.tags.count("b") == len(report["checks"]) + len(report["diagnosis"])
     assert "".join(page.texts).count("<script>alert(1)</script>") > 30
 
 
@@ -136,6 +148,14 @@ def test_tables_scroll_in_their_own_container(report):
     assert text.count("<table>") == len(re.findall(r'<div class="scroll" tabindex="0"><table>', text))
 
 
+def test_what_went_wrong_stands_with_the_change_that_it_suggests(report):
+    text = render(report)
+    assert "Learning rate too high" in text
+    assert "<code>stages.0.optimizer.lr: 0.001</code>" in text
+    report["diagnosis"] = []
+    assert 'id="diagnosis"' not in render(report)
+
+
 def test_a_task_that_does_not_decide_has_its_classes_and_errors_too(report):
     other = {
         "task": "subject", "split": "validation", "confusion": {"labels": ["film", "phone"], "matrix": [[3, 1], [0, 2]]},
@@ -147,3 +167,47 @@ def test_a_task_that_does_not_decide_has_its_classes_and_errors_too(report):
     assert "Confusions of subject on validation" in page
     assert "subject on validation" in page
     assert "a &lt;b&gt;screen&lt;/b&gt;" in page
+
+
+def test_a_search_says_what_it_was_worth(report):
+    text = "".join(Page(render(report)).texts)
+    assert (
+        "Trial 1 is the best of 5: f1 0.880 on validation. The recipe as written, trial 0, had 0.810 (+0.070)." in text
+    )
+    assert "best of 3 complete ones on the same validation of 800 rows" in text
+    assert "3 trials complete, 1 ended early, 1 came to no figure" in text
+    assert "ended after epoch 2" in text
+    assert "bad: the loss is nan <b>" in text
+
+
+@pytest.mark.parametrize("trials", [0, 1])
+def test_a_search_that_has_hardly_begun(report, trials):
+    report["search"] |= {"best": 0 if trials else None, "written": None, "importance": {}}
+    report["search"]["trials"] = report["search"]["trials"][:trials]
+    page = Page(render(report))
+    assert "search" in page.ids
+    assert "meter" not in page.tags
+
+
+def test_scores_slices_and_what_was_forgotten_are_shown(report):
+    page = render(report)
+    for shown in (
+        "Calibration on test", "Reliability:", "ROC curves", "average precision", "without the temperature",
+        "Slices on test", "1 to 9 characters", "differs", "Before and after", "−0.240",
+        "Perplexity of masked-lm on held-out text: 29.96 before the stage, 5.470 after step 4,480.",
+        "What each part is worth",
+    ):  # fmt: skip
+        assert shown in page, shown
+
+
+def test_no_holder_of_texts_is_left_where_none_may_be(report):
+    from hft_core.report.texts import without_texts
+
+    report["checks"][0]["examples"] = ["line 3: 秘密一"]
+    report["sections"][0]["passages"] = [{"text": "秘密二", "marks": [], "title": ""}]
+    silent = without_texts(report)
+    page = render(silent)
+    for text in ("秘密一", "秘密二", "送来的时候汤全洒了", "就是"):
+        assert text in render(report)
+        assert text not in page
+    assert silent["metrics"] == report["metrics"]

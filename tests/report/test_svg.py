@@ -2,7 +2,7 @@ import math
 import re
 
 from hft_core.report.markup import shortened, width_of
-from hft_core.report.svg import Bar, Series, bar_chart, heat_map, line_chart
+from hft_core.report.svg import Axis, Bar, Path, Series, bar_chart, heat_map, line_chart, parallel_coordinates
 
 
 def numbers(attribute, text):
@@ -62,3 +62,14 @@ def test_chinese_is_two_columns_wide():
     assert width_of("外卖ab") == 6
     assert shortened("外卖评论很好", 7) == "外卖评…"
     assert shortened("short", 5) == "short"
+
+
+def test_parallel_coordinates_end_where_a_value_is_unknown():
+    axes = [Axis("lr", [(0.0, "1e-5"), (1.0, "1")]), Axis("层", []), Axis("f1", [])]
+    paths = [Path([0.0, 0.5, 1.0], 1.0, True), Path([1.0, None, 0.2], 0.0, False)]
+    chart = parallel_coordinates("<t>", axes, paths)
+    assert 'points="60.0,30.0"' in chart, "the pale one first, and only to its last value"
+    assert 'points="60.0,220.0 170.0,125.0 280.0,30.0"' in chart
+    assert chart.index("60.0,30.0") < chart.index("60.0,220.0")
+    assert "&lt;t&gt;" in chart
+    assert parallel_coordinates("t", axes[:1], paths) == parallel_coordinates("t", axes, []) == ""

@@ -343,8 +343,8 @@ def test_a_missing_requirement_is_named(bundle_folder: Path) -> None:
 
 
 def test_a_newer_format_is_refused(bundle_folder: Path) -> None:
-    seal(bundle_folder, format=2)
-    with pytest.raises(PluginError, match="format 2"):
+    seal(bundle_folder, format=3)
+    with pytest.raises(PluginError, match="format 3"):
         load(bundle_folder)
 
 

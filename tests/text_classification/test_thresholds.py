@@ -70,7 +70,9 @@ def test_it_is_learned_tuned_and_decides() -> None:
 def test_a_fixed_one_is_kept_and_without_one_nothing_changes() -> None:
     fixed = task(threshold=0.3).learn([COLUMNS])
     assert fixed["threshold"] == 0.3
-    assert task(threshold=0.3).tune(COLUMNS, {}, {}, fixed) is fixed
+    tuned = task(threshold=0.3).tune(COLUMNS, {}, {"logits": np.zeros((len(COLUMNS["label"]), 2))}, fixed)
+    assert tuned == fixed | {"temperature": 1.0, "uncalibrated": tuned["uncalibrated"]}
+    assert "fewer than 100" in tuned["uncalibrated"]
     plain = task().learn([COLUMNS])
     assert set(plain) == {"labels", "counts"}
     assert set(decode({}, {}, {}, {"logits": np.zeros((1, 2))}, plain)[0]) == {"label", "score", "scores"}

@@ -9,6 +9,7 @@ from typing import Any
 from hft_core.components import Columns, Metric, Preprocessor, Roles
 from hft_core.errors import RecipeError
 from hft_core.evidence import evaluation
+from hft_core.evidence.calibration import judged_scores
 from hft_core.pipeline.steps.common import (
     Folders,
     Process,
@@ -78,11 +79,17 @@ def _measure(
             continue
         outcome = infer(net, rows.name, task, columns, preprocessor, facts)
         found = outcome.predictions
+        untuned = found
         if split == "validation":
             facts = task.tune(columns, outcome.arrays, outcome.outputs, facts)
             if facts != rows.facts:
                 found = task.decode(columns, outcome.arrays, outcome.outputs, facts)
+        elif facts != rows.facts:
+            untuned = task.decode(columns, outcome.arrays, outcome.outputs, rows.facts)
         truths = task.truths(columns, facts)
+        judged = judged_scores(task.target_form, found, truths, facts, untuned if untuned != found else None)
+        if judged is not None:
+            write_json(out / f"{split}.scores.json", judged)
         texts = _joined(columns, rows.roles, " | ")
         evaluation.save(out, split, metrics, found, truths, texts, facts, rows.digest(split))
         shown = ", ".join(f"{m.title} {next(iter(m.measure(found, truths, facts).values())):.4f}" for m in metrics)

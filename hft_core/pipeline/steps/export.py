@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ def export_step(
             "text": section.text,
             "table": list(section.table),
             "svg": section.svg,
+            "passages": [asdict(passage) for passage in section.passages],
             "data": section.data,
             "refused": list(section.refused),
         }
@@ -67,6 +68,7 @@ def _finished(
     """One task of the trained net."""
     from hft_core.training.inference import torch_call
 
+    aside = {ROW, VARIANT, *recipe.evaluate.slices} - set(rows.roles.columns)
     return Finished(
         name=recipe.name,
         head=rows.name,
@@ -75,11 +77,12 @@ def _finished(
         model=recipe.model,
         preprocessor=preprocessor,
         cleaners=[cleaner for cleaner in recipe.prepare.clean if isinstance(cleaner, TextCleaner)],
-        validation={name: values for name, values in rows.raw("validation").items() if name not in (ROW, VARIANT)},
+        validation={name: values for name, values in rows.raw("validation").items() if name not in aside},
         metrics=metrics,
         call=torch_call(net, rows.name),
         folder=model,
         card={"seed": recipe.seed + shipped, **_test_figures(evaluated)},
+        texts=recipe.report.texts,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hft_core.components import Facts, Metric
-from hft_core.errors import DataError, NonFiniteError
+from hft_core.errors import DataError
 from hft_core.evidence.comparison import Comparison, Values, compare_crossed, compare_folds, pseudo_values
 from hft_core.pipeline.steps.common import Folders, Process, read_json, write_json
 
@@ -56,9 +56,17 @@ def verdict(
     }
 
 
-def diverged(error: NonFiniteError) -> dict[str, Any]:
-    """What stands instead of a comparison where training with the entry came to figures that are no numbers."""
-    return {"verdict": "harms", "diverged": str(error)}
+def diverged(first: str | None, second: str | None) -> dict[str, Any]:
+    """What stands instead of a comparison where training came to figures that are no numbers; each arm's message, or None.
+
+    The arm that did not diverge is the better one; where both did, nothing is known.
+    """
+    side = "both" if first and second else "without" if first else "with"
+    return {
+        "verdict": {"both": "unproven", "without": "helps", "with": "harms"}[side],
+        "diverged": second or first,
+        "side": side,
+    }
 
 
 def compared(

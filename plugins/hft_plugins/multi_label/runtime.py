@@ -13,10 +13,11 @@ from hft_plugins.text_classification.runtime import encode
 __all__ = ["decode", "encode", "probabilities"]
 
 
-def probabilities(outputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Give the sigmoid of logits, [rows, labels] each."""
-    logits = np.asarray(outputs["logits"], np.float64)
-    return np.exp(-np.logaddexp(0, -logits))
+def probabilities(outputs: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Give the sigmoid of logits, [rows, labels] each, at the temperature that the facts have; 1 where they have none."""
+    logits = np.asarray(outputs["logits"], np.float64) / facts.get("temperature", 1.0)
+    result: NDArray[np.float64] = np.exp(-np.logaddexp(0, -logits))
+    return result
 
 
 def decode(
@@ -31,7 +32,7 @@ def decode(
     There may be none. `margin` says how near the nearest probability is to its label's threshold.
     """
     labels = facts["labels"]
-    odds = probabilities(outputs)
+    odds = probabilities(outputs, facts)
     above = odds - np.array(facts["thresholds"], np.float64)
     return [
         {

@@ -10,7 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from hft_core import Arrays, Columns, DataError, Facts, HeadSpec, Prediction, Ragged, Roles, best_threshold
+from hft_core import (
+    Arrays,
+    Columns,
+    DataError,
+    Facts,
+    HeadSpec,
+    Prediction,
+    Ragged,
+    Roles,
+    best_threshold,
+    fitted_temperature,
+)
 from hft_plugins.multi_label.label_sets import found_separator, label_sets
 from hft_plugins.multi_label.runtime import probabilities
 from hft_plugins.text_classification.labels import learned_labels, listed_unknown
@@ -135,11 +146,14 @@ class MultiLabelClassification(TextsTask):
         return [{"labels": sorted(labels, key=place.__getitem__)} for labels in sets]
 
     def tune(self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts) -> Facts:
-        """Set the thresholds that are best on these rows, unless the recipe gives one."""
+        """Fit one temperature for all labels on these rows, then set the best thresholds, unless the recipe gives one."""
+        true = self._matrix(columns, facts)
+        logits = np.asarray(outputs["logits"], np.float64)
+        pairs = np.stack([np.zeros(logits.size), logits.ravel()], axis=1)
+        facts = facts | fitted_temperature(pairs, true.ravel().astype(np.int64), rows=len(true)).facts()
         if isinstance(self.thresholds, float):
             return facts
-        scores = probabilities(outputs)
-        true = self._matrix(columns, facts)
+        scores = probabilities(outputs, facts)
         shared = best_threshold(scores.ravel(), true.ravel(), "f1")
         thresholds = [
             best_threshold(scores[:, label], true[:, label], "f1")

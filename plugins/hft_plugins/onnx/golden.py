@@ -1,4 +1,4 @@
-"""Golden vectors: a dozen real rows whose predictions travel with the bundle."""
+"""Golden vectors: a dozen rows whose predictions travel with the bundle; real ones, or invented where no text may."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from hft_core import Columns, PluginError, Prediction
 from hft_core.runtime.agreement import margin
+from hft_core.runtime.randomness import generator
 
 ROWS = 12
+_DRAWN = 48
+SENTENCES = (
+    "A short sentence.", "Nothing in here was written by anybody: it checks that a machine computes what another did.",
+    "这句话不来自任何数据。", "中文 and English 混在一起，1,234.50 元。", "¿Qué? Ça va, naïve Straße!", "👍🏽 1 + 1 = 2", "?",
+    "word " * 40,
+)  # fmt: skip
 
 
 def chosen(columns: Columns, texts: Sequence[str], predictions: Sequence[Prediction], share: int = 1) -> list[int]:
@@ -30,6 +39,25 @@ def chosen(columns: Columns, texts: Sequence[str], predictions: Sequence[Predict
     hard += sorted(rows, key=lambda row: margin(predictions[row]))[:2]
     spaced = [index * len(whole) // ROWS for index in range(ROWS)] if len(whole) > ROWS else list(rows)
     return list(dict.fromkeys([*hard, *spaced]))[: -(-ROWS // share)]
+
+
+def invented(preprocessor: Any) -> list[str]:
+    """Give texts that stand in no data: a few sentences, and draws from the vocabulary where the preprocessor has one.
+
+    They reach the tokens, lengths and scripts that the model knows, which the sentences alone might not.
+    """
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    texts = list(SENTENCES)
+    if tokenizer is None:
+        return texts
+    random = generator(0, "golden")
+    special = set(tokenizer.get_added_tokens_decoder())
+    usable = np.array(sorted(set(tokenizer.get_vocab().values()) - special))
+    longest = int(getattr(preprocessor, "max_length", 64))
+    for size in np.geomspace(1, max(2, longest), _DRAWN).round().astype(int).tolist():
+        text = tokenizer.decode(random.choice(usable, size).tolist()) if len(usable) else ""
+        texts += [text] if text.strip() and "\ufffd" not in text else []
+    return texts
 
 
 def plain(column: str, value: Any) -> Any:

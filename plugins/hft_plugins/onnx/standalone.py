@@ -23,9 +23,10 @@ def main(folder: Path) -> None:
     settings = bundle["preprocessor"]["settings"]
     tokenizer.enable_truncation(settings["max_length"])
     tokenizer.no_padding()
+    temperature = bundle["task"]["facts"].get("temperature", 1.0)
     session = opened(folder / bundle["graphs"]["model"]["files"][bundle["precisions"][0]])
     for text in sys.argv[1:] or (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer):
-        probabilities = classify(text, tokenizer, session, settings)
+        probabilities = classify(text, tokenizer, session, settings, temperature)
         scores = dict(zip(bundle["task"]["facts"]["labels"], probabilities.tolist(), strict=True))
         best = max(scores, key=lambda label: scores[label])
         answer = json.dumps({"label": best, "score": scores[best], "scores": scores}, ensure_ascii=False)
@@ -40,14 +41,14 @@ def opened(graph: Path) -> Any:
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
-def classify(text: str, tokenizer: Tokenizer, session: Any, settings: Any) -> Any:
+def classify(text: str, tokenizer: Tokenizer, session: Any, settings: Any, temperature: float) -> Any:
     """Give the probabilities of the labels for one text; a single text needs no padding."""
     special = settings["special"]
     readable = re.sub("[\ud800-\udfff]", "\ufffd", text)  # halves of characters, which no tokenizer takes
     ids = tokenizer.encode(readable).ids or [special.get("eos", special.get("unk", settings["pad_id"]))]
     arrays = {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": [0] * len(ids)}
     feed = {value.name: np.array([arrays[value.name]], np.int64) for value in session.get_inputs()}
-    logits = session.run(["logits"], feed)[0][0].astype(np.float64)
+    logits = session.run(["logits"], feed)[0][0].astype(np.float64) / temperature
     odds = np.exp(logits - logits.max())
     return odds / odds.sum()
 

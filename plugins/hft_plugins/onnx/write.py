@@ -22,7 +22,7 @@ from hft_plugins.onnx import standalone
 from hft_plugins.onnx.card import model_card
 from hft_plugins.onnx.describe import description, reads
 from hft_plugins.onnx.gates import Gate
-from hft_plugins.onnx.golden import chosen, plain
+from hft_plugins.onnx.golden import chosen, invented, plain
 from hft_plugins.onnx.others import write_config
 from hft_plugins.onnx.parts import Part
 from hft_plugins.onnx.subject import Subject
@@ -59,7 +59,7 @@ def allowed_drift(variants: Sequence[Variant]) -> dict[str, list[dict[str, Any]]
 
 
 def has_script(described: Mapping[str, Any]) -> bool:
-    """Whether the short script can answer: softmax over the labels of one text.
+    """Whether the short script can answer: softmax over the labels of one text, at a temperature.
 
     The task's runtime module says with ``PREDICT_PY = True`` that this is all that its `decode` does.
     """
@@ -71,7 +71,7 @@ def has_script(described: Mapping[str, Any]) -> bool:
         getattr(import_module(described["task"]["module"]), "PREDICT_PY", False)
         and described["preprocessor"]["module"] == TextPreprocessor.module
         and labels
-        and facts.keys() <= {"labels", "counts"}  # a threshold decides otherwise
+        and facts.keys() <= {"labels", "counts", "temperature", "uncalibrated"}  # a threshold decides otherwise
         and len(described["text"]) == 1
         and list(graphs) == ["model"]
         and graphs["model"]["outputs"].get("logits") == ["batch", len(labels)]
@@ -116,17 +116,29 @@ def _write_golden(file: Path, parts: Sequence[Part], variants: Sequence[Variant]
 
 
 def _golden_rows(parts: Sequence[Part]) -> Columns:
-    """Some rows of each task, in the columns that the bundle reads."""
+    """Some rows of each task, in the columns that the bundle reads; with invented texts where those of the data may not go."""
     first = parts[0].run.task.roles()
     optional = list(first.optional) if len(parts) == 1 else []
     rows: Columns = {name: [] for name in (*reads(parts[0].run), *optional)}
     for part in parts:
         own = [*reads(part.run), *optional]
         texts = [name for name in own if name in part.run.task.roles().text]
-        picked = chosen(part.rows, texts, part.wanted, share=len(parts))
+        given, wanted = (part.rows, part.wanted) if part.run.texts else _invented(part, own)
+        picked = chosen(given, texts, wanted, share=len(parts))
         for name, mine in zip(rows, own, strict=True):
-            rows[name] += [part.rows[mine][row] for row in picked]
+            rows[name] += [given[mine][row] for row in picked]
     return rows
+
+
+def _invented(part: Part, columns: Sequence[str]) -> tuple[Columns, list[Prediction]]:
+    """Rows with texts that stand in no data, and what the model predicts for them. Columns that are no texts are real."""
+    rows = dict(part.run.task.invented(invented(part.run.preprocessor)))
+    count = len(next(iter(rows.values())))
+    for name in columns:
+        if name not in rows:
+            real = part.rows[name]
+            rows[name] = [real[row % len(real)] for row in range(count)]
+    return rows, part.as_run.predict(rows, part.run.call)
 
 
 def _answers(parts: Sequence[Part], columns: Columns, call: Call) -> list[Prediction]:

@@ -49,6 +49,10 @@ class DatasetReader(Reader):
             raise ValueError("name either `hub`, a name on the hub, or `path`, a folder")
         return self
 
+    def hub_name(self) -> str | None:
+        """The name on the hub."""
+        return self.hub
+
     def identity(self) -> dict[str, Any]:
         """A data set of the hub counts by its commit, which its folder in the cache is called after."""
         return super().identity() | ({"revision": self._folder().name} if self.hub else {})

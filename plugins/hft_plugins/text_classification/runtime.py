@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PREDICT_PY = True
-"""Exporters may add a plain script: `decode` is no more than softmax over the labels, for one text a row."""
+"""Exporters may add a plain script: `decode` is no more than softmax of logits / temperature, for one text a row."""
 
 
 def encode(
@@ -21,9 +21,9 @@ def encode(
     return {**inputs, "row": np.arange(len(texts), dtype=np.int64)}
 
 
-def probabilities(outputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Give the softmax of logits, [rows, labels] each."""
-    logits = np.asarray(outputs["logits"], np.float64)
+def probabilities(outputs: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Give the softmax of logits, [rows, labels] each, at the temperature that the facts have; 1 where they have none."""
+    logits = np.asarray(outputs["logits"], np.float64) / facts.get("temperature", 1.0)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     result: NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
     return result
@@ -42,7 +42,7 @@ def decode(
     of its probability would have to move for the other label.
     """
     labels = facts["labels"]
-    odds = probabilities(outputs)
+    odds = probabilities(outputs, facts)
     best = outputs["logits"].argmax(axis=1)
     margins: list[dict[str, float]] = [{}] * len(odds)
     if "threshold" in facts:

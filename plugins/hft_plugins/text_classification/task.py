@@ -9,7 +9,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from hft_core import Arrays, Columns, DataError, Facts, HeadSpec, Prediction, Roles, best_threshold
+from hft_core import (
+    Arrays,
+    Columns,
+    DataError,
+    Facts,
+    HeadSpec,
+    Prediction,
+    Roles,
+    best_threshold,
+    fitted_temperature,
+)
 from hft_plugins.text_classification.labels import Label, as_word, learned_labels, listed_unknown
 from hft_plugins.text_classification.runtime import probabilities
 from hft_plugins.text_classification.texts import TextsTask, no_column
@@ -104,12 +114,15 @@ class TextClassification(TextsTask):
         return [{"label": word} for word in words]
 
     def tune(self, columns: Columns, arrays: Arrays, outputs: Mapping[str, Any], facts: Facts) -> Facts:
-        """Set the threshold that is best on these rows, where one is to be tuned."""
+        """Fit the temperature on these rows, then set the threshold that is best on them, where one is to be tuned."""
+        ids = {label: index for index, label in enumerate(facts["labels"])}
+        labels = np.array([ids[truth["label"]] for truth in self.truths(columns, facts)], np.int64)
+        facts = facts | fitted_temperature(outputs["logits"], labels).facts()
         if not isinstance(self.threshold, str):
             return facts
-        positive = facts["labels"].index(facts["positive"])
-        true = np.array([truth["label"] == facts["positive"] for truth in self.truths(columns, facts)])
-        return facts | {"threshold": best_threshold(probabilities(outputs)[:, positive], true, self.threshold)}
+        positive = ids[facts["positive"]]
+        scores = probabilities(outputs, facts)[:, positive]
+        return facts | {"threshold": best_threshold(scores, labels == positive, self.threshold)}
 
 
 def _refusal(value: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
@@ -69,6 +70,12 @@ class Chat(Continuing):
         return Roles(
             text=(str(self.messages or self.text),), target=(str(self.answer),), target_texts=(str(self.answer),)
         )
+
+    def invented(self, texts: Sequence[str]) -> Columns:
+        """A message of the user each, or a text."""
+        if self.messages is None:
+            return {str(self.text): list(texts)}
+        return {self.messages: [json.dumps([{"role": "user", "content": text}], ensure_ascii=False) for text in texts]}
 
     def refusals(self, columns: Columns) -> list[str | None]:
         """A row needs messages with a text and a role each, the last the assistant's; or a text and an answer."""

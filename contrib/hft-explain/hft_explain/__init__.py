@@ -1,0 +1,1 @@
+"""Attributions for models that were trained with hft."""

@@ -1,0 +1,33 @@
+"""`hft report`: a run's report and card, written again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: the files, and the figures by split.")
+def command(run: Path, as_json: bool) -> None:
+    """Write report.html and README.md (the model card) of the run folder RUN anew from its report.json, and say where they are.
+
+    Nothing is trained or measured.
+    """
+    from hft_core.cli.run import shown
+    from hft_core.pipeline.rewrite import rewrite
+
+    page, card, content = rewrite(run)
+    if as_json:
+        figures = {
+            split: {name: figure["value"] for name, figure in found.items()}
+            for split, found in content["metrics"].items()
+        }
+        files = {"report": str(page), "card": str(card), "content": str(run / "report.json")}
+        click.echo(json.dumps({"run": str(run), **files, "metrics": figures}, ensure_ascii=False))
+        return
+    click.echo(f"report: {shown(page)}")
+    click.echo(f"card:   {shown(card)}")
+    click.echo(f"next:   hft compare {shown(run)} ANOTHER-RUN")

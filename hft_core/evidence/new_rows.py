@@ -1,0 +1,209 @@
+"""A bundle on new labelled rows: figures with intervals, slices, calibration, drift. Without torch."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hft_core.components import Columns, Metric, Prediction, Reader, Roles, Task
+from hft_core.data.ledger import Ledger, Quarantine
+from hft_core.data.reading import read_source
+from hft_core.data.survey import joined_texts
+from hft_core.data.table import ROW
+from hft_core.errors import DataError, PluginError, RecipeError
+from hft_core.evidence.calibration import judged_scores
+from hft_core.evidence.drift import drift
+from hft_core.evidence.intervals import bootstrap
+from hft_core.evidence.slices import by_length, by_value, compared_slices
+from hft_core.recipe.narrow import narrowed
+from hft_core.registry import Registry
+from hft_core.runtime import ERROR
+
+if TYPE_CHECKING:
+    from hft_core.runtime.bundle import Bundle
+
+FORMAT = 1
+"""Of what `evaluate` gives. Grows when a key goes or changes its meaning."""
+_TRAIN = "train"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What a bundle is judged by."""
+
+    name: str
+    """The task's name in the bundle; empty where it has only one."""
+    task: Task
+    facts: dict[str, Any]
+    metrics: Sequence[Metric]
+    before: Mapping[str, Any]
+    """The run's own figures on its test (or validation), by name; empty without a run."""
+    trained: Mapping[str, Any]
+    """What is known of the training rows, see `drift`."""
+
+
+def judge_of(bundle: Bundle, registry: Registry, name: str | None) -> Judge:
+    """Find out how a bundle is judged: its task with what that learned, and its run's metrics where the run is there.
+
+    Raises RecipeError for a name that is no task of the bundle's, PluginError where the task's plugin is not installed.
+    """
+    tasks = bundle.description.get("tasks") or {"": bundle.description["task"]}
+    if name is None and len(tasks) > 1:
+        raise RecipeError(f"the bundle answers several tasks; say which one with --task, out of {', '.join(tasks)}")
+    if name is not None and name not in tasks:
+        has = f"it has {', '.join(tasks)}" if "" not in tasks else "it has only one, so leave --task out"
+        raise RecipeError(f"the bundle has no task {name!r}; {has}")
+    chosen: str = name if name is not None and name in tasks else next(iter(tasks))
+    entry = tasks[chosen]
+    known = narrowed(registry, Task.kind)
+    if entry["type"] not in known:
+        raise PluginError(registry.explain_missing(Task.kind, entry["type"]))
+    task = known[entry["type"]].model_validate({"type": entry["type"], **entry["settings"]})
+    assert isinstance(task, Task)
+    report, recipe = _run_of(bundle.folder)
+    settings = (recipe.get("evaluate") or {}).get("metrics") or task.default_metrics
+    metrics = [metric for one in settings if (metric := _metric(one, registry)) and metric.needs <= task.gives]
+    figures = report.get("metrics", {})
+    headline = report.get("headline") or {}
+    before = {} if chosen else dict(figures.get(headline.get("split"), {}))
+    return Judge(chosen, task, entry["facts"], metrics, before, _trained(report, entry["facts"], chosen))
+
+
+def evaluate(bundle: Bundle, judge: Judge, reader: Reader, slices: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
+    """Measure a bundle on labelled rows; plain JSON. Raises DataError where no row can be measured."""
+    roles = judge.task.roles()
+    ledger = Ledger()
+    columns = _read(judge.task, roles, reader, ledger, slices)
+    kept, unknown = _with_known_labels(columns, judge)
+    asked = [name for name in (*bundle.text, *bundle.inputs, *bundle.optional) if name in kept]
+    rows = [dict(zip(asked, row, strict=True)) for row in zip(*(kept[name] for name in asked), strict=True)]
+    answers = bundle.predict(rows, keep_going=True)
+    answered = [place for place, answer in enumerate(answers) if ERROR not in answer]
+    if not answered:
+        raise DataError(f"none of {len(rows)} rows can be measured{_why(unknown, answers)}")
+    kept = {name: [values[place] for place in answered] for name, values in kept.items()}
+    found: list[Prediction] = [answers[place] for place in answered]
+    if judge.name:
+        found = [answer[judge.name] for answer in found]
+    truths = judge.task.truths(kept, judge.facts)
+    texts = joined_texts(kept, roles)
+    figures: dict[str, Any] = {}
+    deciding: list[dict[str, Any]] = []
+    for metric in judge.metrics:
+        statistics = metric.rows(found, truths, judge.facts)
+        ends = bootstrap(metric, statistics, judge.facts, seed)
+        for name, value in metric.figures(statistics, judge.facts).items():
+            low, high = ends[name]
+            figures[name] = {"value": value, "low": low, "high": high}
+        if metric is judge.metrics[0] and len(statistics) == len(texts):
+            dimensions = {"length": by_length(texts), **{name: by_value(kept[name]) for name in slices}}
+            deciding = compared_slices(metric, statistics, judge.facts, dimensions, seed)
+    return {
+        "format": FORMAT,
+        "bundle": str(bundle.folder),
+        "rows": len(answered),
+        "left_out": {
+            "unreadable": dict(ledger.quarantined),
+            "unknown_labels": dict(unknown),
+            "not_answered": len(answers) - len(answered),
+        },
+        "figures": figures,
+        "before": dict(judge.before),
+        "headline": judge.metrics[0].title if judge.metrics else None,
+        "slices": deciding,
+        "scores": _scores(judge, found, truths, seed),
+        "drift": drift(texts, _labels(truths), bundle.unknown_rate(kept, judge.name), judge.trained, seed),
+    }
+
+
+def _read(task: Task, roles: Roles, reader: Reader, ledger: Ledger, slices: Sequence[str]) -> Columns:
+    """The usable rows, all at once; the others are counted in the ledger."""
+    wanted = list(dict.fromkeys((*roles.columns, *slices)))
+    columns: Columns = {name: [] for name in (*wanted, ROW)}
+    with tempfile.TemporaryDirectory() as folder, Quarantine(Path(folder) / "refused.jsonl") as quarantine:
+        for batch in read_source(reader, "evaluate", ledger, quarantine, wanted, task.refusals, task.arrange):
+            for name in columns:
+                columns[name] += batch[name]
+    return columns
+
+
+def _with_known_labels(columns: Columns, judge: Judge) -> tuple[Columns, Counter[str]]:
+    """Rows whose labels the training rows had; and the others' labels, which no model could have given, with their rows."""
+    try:
+        judge.task.truths(columns, judge.facts)
+        return columns, Counter()
+    except DataError:  # it says so of all rows together: ask for each label
+        target = judge.task.roles().target
+    labels = list(map(_shown, zip(*(columns[name] for name in target), strict=True)))
+    unknown = Counter(labels)
+    for label, place in dict(zip(reversed(labels), range(len(labels) - 1, -1, -1), strict=True)).items():
+        with suppress(DataError):
+            judge.task.truths({name: [values[place]] for name, values in columns.items()}, judge.facts)
+            del unknown[label]
+    places = [place for place, label in enumerate(labels) if label not in unknown]
+    return {name: [values[place] for place in places] for name, values in columns.items()}, unknown
+
+
+def _shown(values: tuple[Any, ...]) -> str:
+    """The target of a row in words, which tell it from others."""
+    return str(values[0] if len(values) == 1 else list(values))
+
+
+def _labels(truths: Sequence[Prediction]) -> list[str]:
+    """All labels of some rows."""
+    found: list[str] = []
+    for truth in truths:
+        found += [str(truth["label"])] if "label" in truth else [str(label) for label in truth.get("labels", ())]
+    return found
+
+
+def _scores(
+    judge: Judge, found: Sequence[Prediction], truths: Sequence[Prediction], seed: int
+) -> dict[str, Any] | None:
+    """How honest the scores are; None without scores, or without scikit-learn."""
+    try:
+        return judged_scores(judge.task.target_form, found, truths, judge.facts, seed=seed)
+    except ModuleNotFoundError:
+        return None
+
+
+def _run_of(bundle: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Report and recipe of the run that a bundle lies in; empty where it has been copied elsewhere."""
+    try:
+        report = json.loads((bundle.parent / "report.json").read_text("utf-8"))
+        recipe = json.loads((bundle.parent / "run.json").read_text("utf-8"))["recipe"]
+    except (OSError, ValueError, KeyError):
+        return {}, {}
+    return report, recipe
+
+
+def _metric(settings: Mapping[str, Any], registry: Registry) -> Metric | None:
+    known = narrowed(registry, Metric.kind).get(str(settings.get("type")))
+    metric = known.model_validate(dict(settings)) if known else None
+    return metric if isinstance(metric, Metric) else None
+
+
+def _trained(report: Mapping[str, Any], facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What is known of the training rows: of a bundle alone the mix of labels at most."""
+    found: dict[str, Any] = {}
+    if "counts" in facts and "labels" in facts:
+        found["labels"] = dict(zip(map(str, facts["labels"]), facts["counts"], strict=True))
+    title = f"{name}.{_TRAIN}" if name else _TRAIN
+    source = next((one for one in report.get("ledger", ()) if one["name"] == title), None)
+    if source and source.get("survey"):
+        found |= {"lengths": source["survey"]["lengths"], "unknown": source.get("unknown_rate")}
+        if source["survey"].get("balance"):
+            found.setdefault("labels", source["survey"]["balance"])
+    return found
+
+
+def _why(unknown: Counter[str], answers: Sequence[Mapping[str, Any]]) -> str:
+    if answers:
+        return f": {answers[0][ERROR]}"
+    return f"; the model knows none of their labels ({', '.join(list(unknown)[:5])})" if unknown else ""

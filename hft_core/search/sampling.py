@@ -1,0 +1,75 @@
+"""How the values of a trial are drawn, and when a trial is ended early: nothing here keeps a state of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hft_core.recipe.search import Dimension
+from hft_core.search.space import label
+from hft_core.store.hashing import digest_json
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def distribution(dimension: Dimension) -> optuna.distributions.BaseDistribution:
+    """Give what Optuna draws the values of a field from."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if dimension.choices is not None:
+        return CategoricalDistribution([label(choice) for choice in dimension.choices])
+    assert dimension.low is not None
+    assert dimension.high is not None
+    if dimension.whole:
+        step = int(dimension.step or 1)
+        low, high = int(dimension.low), int(dimension.high)
+        return IntDistribution(low, high - (high - low) % step, log=dimension.log, step=step)
+    start, end = float(dimension.low), float(dimension.high)
+    if dimension.step is not None:
+        end = start + int((end - start) / dimension.step + 1e-9) * dimension.step
+    return FloatDistribution(start, end, log=dimension.log, step=dimension.step)
+
+
+def labels(space: Mapping[str, Dimension], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the recipe's own values as a study has them."""
+    return {
+        path: label(value) if dimension.choices is not None else value if dimension.whole else float(value)
+        for path, dimension in space.items()
+        for value in [values[path]]
+    }
+
+
+def sampler(
+    distributions: Mapping[str, optuna.distributions.BaseDistribution], own: Mapping[str, Any] | None, seed: int
+) -> optuna.samplers.BaseSampler:
+    """Make a sampler that draws all values of a trial at once, as a function of its number and of the trials before it."""
+    from optuna.samplers import BaseSampler, TPESampler
+
+    class Fresh(BaseSampler):
+        """A new TPE sampler (Bergstra et al. 2011) for each trial; the first one has the recipe's own values."""
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+            return dict(distributions)
+
+        def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
+            if trial.number == 0 and own is not None:
+                return dict(own)
+            tpe = TPESampler(seed=int(digest_json([seed, trial.number])[:8], 16))
+            found = tpe.sample_relative(study, trial, tpe.infer_relative_search_space(study, trial))
+            for name, one in distributions.items():
+                if name not in found:
+                    found[name] = tpe.sample_independent(study, trial, name, one)
+            return found
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            raise AssertionError  # `sample_relative` gives all
+
+    return Fresh()
+
+
+def pruner(prune: str | None) -> optuna.pruners.BasePruner:
+    """Make a pruner: one that keeps nothing of its own in the study, so that a killed search decides as it would have."""
+    from optuna.pruners import MedianPruner, NopPruner
+
+    return MedianPruner(n_startup_trials=5) if prune == "median" else NopPruner()

@@ -1,0 +1,86 @@
+"""The best trial as a recipe of its own, comments and order kept, beside the one that was searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from hft_core.errors import DISK_ERRNOS, DiskError, RecipeError
+from hft_core.recipe.load import LoadedRecipe
+from hft_core.recipe.overrides import apply_overrides
+from hft_core.recipe.search import Dimension, Search
+from hft_core.search.search import shown_value
+from hft_core.search.space import put_values
+from hft_core.search.study import Entry
+
+_SIGN = "# Written by hft search"
+
+
+def place_of_best(recipe: Path) -> Path:
+    """Where the best trial's recipe goes. Raises RecipeError where a file stands there that hft search has not written."""
+    target = recipe.with_name(f"{recipe.stem}.best.yaml")
+    if target.exists() and not (target.is_file() and target.read_text("utf-8", errors="replace").startswith(_SIGN)):
+        raise RecipeError(f"{target} is not of hft search, which would write the best trial there; rename it")
+    return target
+
+
+def write_best(
+    recipe: Path, overrides: Iterable[str], base: LoadedRecipe, settings: Search, best: Entry, title: str
+) -> Path:
+    """Write the recipe of a trial: the searched one's text with the trial's values, `-best` behind its name."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.width = 110
+    yaml.preserve_quotes = True
+    yaml.brace_single_entry_mapping_in_flow_sequence = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    raw = yaml.load(recipe.read_text("utf-8-sig"))
+    apply_overrides(raw, overrides)
+    raw.pop("search", None)
+    raw["name"] = f"{base.recipe.name}-best"
+    if settings.metric is not None:
+        raw.setdefault("evaluate", {})["best"] = settings.metric
+    put_values(raw, base, best.values)
+    for path, value in best.values.items():
+        _comment(raw, path, value, settings.space[path])
+    stream = StringIO()
+    yaml.dump(raw, stream)
+    target = place_of_best(recipe)
+    head = f"{_SIGN} {recipe.name}: trial {best.number}, {title} {best.figure:.4f} on validation.\n"
+    aside = target.with_name(f".{target.name}.new")
+    try:
+        aside.write_text(head + stream.getvalue(), encoding="utf-8")
+        aside.rename(target)
+    except OSError as error:
+        if error.errno in DISK_ERRNOS:
+            raise DiskError(f"{target} cannot be written: {error.strerror}") from error
+        raise
+    return target
+
+
+def _comment(raw: Any, path: str, value: Any, dimension: Dimension) -> None:
+    """Say beside a field what it was searched in, where there is room for it."""
+    *outer, last = path.split(".")
+    holder = raw
+    for step in outer:
+        holder = holder[int(step) if isinstance(holder, list) else step]
+    if not hasattr(holder, "yaml_add_eol_comment") or isinstance(value, (Mapping, list)) or holder.fa.flow_style():
+        return
+    if dimension.choices is not None:
+        tried = f"out of {', '.join(map(str, dimension.choices))}"
+    else:
+        assert dimension.low is not None
+        assert dimension.high is not None
+        tried = f"{shown_value(dimension.low)} … {shown_value(dimension.high)}"
+    key = int(last) if isinstance(holder, list) else last
+    there = holder.ca.items.get(key)
+    token = there[0 if isinstance(holder, list) else 2] if there else None
+    if token is None:
+        holder.yaml_add_eol_comment(f"searched: {tried:.60}", key)
+    else:  # which has the comments of the lines below, too
+        own, newline, below = token.value.partition("\n")
+        said = f"{own} (searched: {tried:.60})" if own else f"# searched: {tried:.60}"
+        token.value = f"{said}{newline}{below}"
