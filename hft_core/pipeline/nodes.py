@@ -29,7 +29,16 @@ _STEP = (
     "runtime",
     "components",
 )
-_EVIDENCE = ("pipeline/steps/evidence.py", "evidence", "training/inference.py")
+_MEASURED = (
+    "pipeline/steps/evidence.py",
+    "evidence/evaluation.py",
+    "evidence/intervals.py",
+    "evidence/calibration.py",
+    "evidence/temperature.py",
+    "evidence/thresholds.py",
+    "training/inference.py",
+)
+_BASELINES = (*_MEASURED, "evidence/baselines.py", "evidence/tfidf.py")
 
 # Engine modules and packages whose change makes a kind of node run again.
 _RUNS = {
@@ -77,9 +86,9 @@ _RUNS = {
         ),
         ("numpy", "torch", "transformers", "tokenizers"),
     ),
-    "baselines": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers", "scikit-learn")),
-    "before": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers", "scikit-learn")),
-    "evaluate": ((*_STEP, *_EVIDENCE), ("numpy", "torch", "transformers", "tokenizers", "scikit-learn")),
+    "baselines": ((*_STEP, *_BASELINES), ("numpy", "torch", "transformers", "tokenizers", "scikit-learn")),
+    "before": ((*_STEP, *_MEASURED), ("numpy", "torch", "transformers", "tokenizers", "scikit-learn")),
+    "evaluate": ((*_STEP, *_MEASURED), ("numpy", "torch", "transformers", "tokenizers", "scikit-learn")),
     "diagnosis": (
         (
             *_STEP,

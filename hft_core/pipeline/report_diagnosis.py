@@ -42,13 +42,11 @@ def _stage(loaded: LoadedRecipe, plan: Plan, folders: Mapping[str, Path], index:
     return StageSeen(
         index=index,
         name=stage_name(stage, index),
-        kind=stage.stage,
         optimizer=stage.optimizer.type_name(),
         optimizer_written="optimizer" in loaded.raw["stages"][index],
         lr=stage.optimizer.lr,
         epochs=notes[0]["history"][-1]["epoch"] if stage.early_stopping else stage.epochs,
         steps=notes[0]["steps"],
-        best_steps=[note["best_step"] for note in notes],
         histories=[note["history"] for note in notes],
     )
 

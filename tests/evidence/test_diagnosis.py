@@ -43,8 +43,8 @@ def stage(*histories: list[dict[str, Any]], **changes: Any) -> StageSeen:
     """A stage that went well, but for what is given."""
     found = list(histories) or [history(0.69, 0.05, 0.5)]
     usual = StageSeen(
-        index=0, name="tune", kind="finetune", optimizer="adamw", optimizer_written=True, lr=1e-3, epochs=10,
-        steps=sum("losses" in point for point in found[0]), best_steps=[100] * len(found), histories=found,
+        index=0, name="tune", optimizer="adamw", optimizer_written=True, lr=1e-3, epochs=10,
+        steps=sum("losses" in point for point in found[0]), histories=found,
     )  # fmt: skip
     return replace(usual, **changes)
 
@@ -101,6 +101,18 @@ def test_a_rate_too_high() -> None:
 
 def test_a_loss_that_rose_and_fell_again_is_none() -> None:
     assert found(stage(history(0.7, 0.02, 1, peak=4.0))) == []
+
+
+def test_what_goes_on_from_a_good_model_begins_near_nothing() -> None:
+    """So its loss rises a little, and says nothing of the rate."""
+    assert found(stage(history(0.05, 0.06, 0.02, peak=0.12)), task(figures=[0.95])) == []
+
+
+def test_wrong_labels_in_train_keep_its_figure_low() -> None:
+    """Of rows with wrong labels a good model has fewer right than a linear one has of clean rows."""
+    noisy = task(figures=[1.0], fitted=[0.96], linear={"tfidf": 0.995})
+    for losses in (history(0.05, 0.06, 0.02, peak=0.12), history(0.2, 0.19, 0.01), history(0.7, 0.2, 0.5)):
+        assert not [f for f in found(stage(losses), noisy) if f.name.startswith("learning-rate") or "fit" in f.name]
 
 
 def test_a_rate_too_low() -> None:
@@ -238,11 +250,11 @@ def test_silence_without_evidence() -> None:
 
 
 def test_pretraining_is_diagnosed_too() -> None:
-    thrown = stage(history(8.0, 9.0, 12, peak=30), kind="pretrain", name="adapt")
+    thrown = stage(history(8.0, 9.0, 12, peak=30), name="adapt")
     tune = stage(index=1)
     findings = diagnose(Seen([thrown, tune], [task(stage=1)]))
     assert [(f.name, f.where) for f in findings] == [("learning-rate-too-high", "adapt")]
-    known = stage(history(2.4, 2.3, 0.01), kind="pretrain", name="adapt")
+    known = stage(history(2.4, 2.3, 0.01), name="adapt")
     assert diagnose(Seen([known, tune], [task(stage=1)])) == [], "the loss of a known model begins low"
 
 

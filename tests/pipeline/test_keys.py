@@ -240,4 +240,4 @@ def test_what_a_technique_is_on_counts_and_not_how_it_is_called(project: Any) ->
 def test_a_metric_that_does_not_decide_trains_nothing_again(project: Any) -> None:
     before = project.plan(evaluate={"metrics": [{"type": "accuracy"}]})
     after = project.plan(evaluate={"metrics": [{"type": "accuracy"}, {"type": "perplexity"}, {"type": "f1"}]})
-    assert {name for name in before if before[name] != after[name]} == {*TRIED, "evaluate", "baselines"}
+    assert {name for name in before if before[name] != after[name]} == {*TRIED, "evaluate", "diagnosis", "baselines"}

@@ -164,7 +164,7 @@ def test_a_changed_recipe_keeps_the_old_folder(project: Any, events: Any) -> Non
     mark = first.report.read_text("utf-8")
     second = project.run("stages.1.optimizer.lr=2e-3", progress=events)
     made = {name for name, outcome in events.outcome.items() if outcome == "made"}
-    assert made == {"try stages", "stage tune", "evaluate"}
+    assert made == {"try stages", "stage tune", "evaluate", "diagnosis"}
     assert second.folder == first.folder
     old = first.folder.with_name("small.1")
     assert (old / "report.html").read_text("utf-8") == mark

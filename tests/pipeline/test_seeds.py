@@ -53,6 +53,6 @@ def test_two_recipes_share_a_store(
     other = make_project("two")
     run = other.run("stages.1.optimizer.lr=2e-3", progress=events, name="another")
     made = {name for name, outcome in events.outcome.items() if outcome == "made"}
-    assert made == {"try stages", "stage tune", "evaluate"}
+    assert made == {"try stages", "stage tune", "evaluate", "diagnosis"}
     assert run.folder == other.folder / "runs" / "another"
     assert not (other.folder / ".hft").exists()

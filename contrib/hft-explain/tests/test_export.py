@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pytest
 from pydantic import ValidationError
 
 import hft_core
-from hft_core import PluginError
+from hft_core import PluginError, Task
 from hft_explain.export import evenly, explanations
 from hft_explain.plugin import Explain
 
@@ -186,6 +186,27 @@ def test_tasks_without_a_score_are_refused_before_anything_is_trained(tmp_path: 
     file.write_text(json.dumps(recipe), encoding="utf-8")
     with pytest.raises(PluginError, match="what can be explained are labels, numbers, entities and answers"):
         hft_core.run(file)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_labels_that_a_task_makes_itself_are_refused(own: bool) -> None:
+    """They are not numbers of the graph, such as those of words at a gap."""
+
+    class Asked(Task):
+        """One label."""
+
+        type: Literal["asked"]
+        target_form: ClassVar[Literal["label"]] = "label"
+        runtime: ClassVar[str] = "json"  # any module without `predict`
+
+        if own:
+
+            def predict(self, *arguments: Any) -> dict[str, Any]:
+                return {}
+
+    Asked.__abstractmethods__ = frozenset()  # what else a task does plays no part
+    said = Explain(type="explain").refusal(Asked(type="asked"))  # type: ignore[abstract]
+    assert (said is not None and "makes its label of the model's outputs itself" in said) is own
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 from hft_core.evidence.diagnosis.curves import middle, mostly, validations
 from hft_core.evidence.diagnosis.finding import Finding
-from hft_core.evidence.diagnosis.rates import below_linear, compared, rounded
+from hft_core.evidence.diagnosis.rates import below_linear, compared, error, rounded
 from hft_core.evidence.diagnosis.seen import StageSeen, TaskSeen
 
 _CLEAR = 3.0
@@ -54,7 +54,7 @@ def over_fitting(task: TaskSeen, stage: StageSeen) -> Iterator[Finding]:
         return
     best_linear = max(task.linear.values())
     lag = best_linear - middle(task.figures)
-    if lag > _CLEAR * 2**0.5 * _error(task) and middle(fitted) > best_linear:
+    if lag > _CLEAR * 2**0.5 * error(task) and middle(fitted) > best_linear:
         evidence = f"{task.metric} is {middle(task.figures):.3g} on validation{compared(task)}."
         fewer = max(1, round(stage.epochs / 2))
         advice = (
@@ -71,12 +71,7 @@ def _fall(history: Sequence[Mapping[str, Any]], task: TaskSeen) -> tuple[float, 
     epoch, best = max(measured, key=lambda item: item[1])
     tail = [value for _, value in measured[-(len(measured) // 3) :]]
     last = sum(tail) / len(tail)
-    return (epoch, best, last) if best - last > _CLEAR * _error(task) else None
-
-
-def _error(task: TaskSeen) -> float:
-    """The largest standard error that a share of so many rows can have."""
-    return 0.5 / math.sqrt(max(1, task.rows))
+    return (epoch, best, last) if best - last > _CLEAR * error(task) else None
 
 
 def under_fitting(task: TaskSeen, stage: StageSeen) -> Iterator[Finding]:
@@ -99,7 +94,7 @@ def unstable(task: TaskSeen, stage: StageSeen) -> Iterator[Finding]:
         return
     gains = [figure - task.constant for figure in task.figures]
     failed = [place for place, gain in enumerate(gains) if gain < max(gains) / 2]
-    if not failed or max(gains) <= _CLEAR * _error(task):
+    if not failed or max(gains) <= _CLEAR * error(task):
         return
     figures = ", ".join(f"{figure:.3g}" for figure in task.figures)
     evidence = (

@@ -2,11 +2,11 @@
 
 All three ask first whether training came to nothing: the loss at the end is no lower than that of a model that knows how
 frequent the labels are (or than at the start), and rows that were trained on are predicted no better than by always saying
-the same, or worse than a linear model predicts rows it has never seen. A run that went well is never told that its rate looks
-odd. What went wrong then shows in how far the weights went from where they started, relative to their size: a rate that is
-too high throws them many times that far, one that is too low leaves them where they were. In between lies what fine-tuning
-(some hundredths) and training from nothing (about once their size) need. The idea of judging updates by the size of the
-weights: A. Karpathy, A Recipe for Training Neural Networks (2019); Y. You et al., LAMB (2020).
+the same, or, as the rows of validation, worse than a linear model predicts rows it has never seen. A run that went well is
+never told that its rate looks odd. What went wrong then shows in how far the weights went from where they started, relative
+to their size: a rate that is too high throws them many times that far, one that is too low leaves them where they were. In
+between lies what fine-tuning (some hundredths) and training from nothing (about once their size) need. The idea of judging
+updates by the size of the weights: A. Karpathy, A Recipe for Training Neural Networks (2019); Y. You et al., LAMB (2020).
 
 Where a stage trains no task, or a task whose training rows were not predicted (texts are written piece by piece), a loss that
 hardly falls proves nothing: that of a known language model begins low. Then only a rate that is too high is said.
@@ -14,6 +14,7 @@ hardly falls proves nothing: that of a known language model begins low. Then onl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from hft_core.evidence.diagnosis.curves import Curve, curves, entropy, middle, mostly
@@ -67,18 +68,32 @@ def _learned_nothing(curve: Curve, task: TaskSeen | None) -> bool:
 
 
 def _destroyed(curve: Curve, task: TaskSeen | None) -> bool:
-    if curve.highest >= _RISEN * curve.first or (curve.moved or 0) >= _THROWN:
-        return _learned_nothing(curve, task) or curve.last >= curve.first or (task is not None and below_linear(task))
-    return False
+    if curve.highest < _RISEN * curve.first and (curve.moved or 0) < _THROWN:
+        return False
+    if task is None or task.constant is None or not any(value is not None for value in task.fitted):
+        return _learned_nothing(curve, task) or curve.last >= curve.first
+    return _knows_no_more(task)  # a loss that began near nothing, after a good start, rises and proves nothing
 
 
 def below_linear(task: TaskSeen) -> bool:
-    """Whether the rows it was trained on are predicted worse than a linear model predicts rows it has not seen."""
+    """Whether the rows it was trained on are predicted worse than a linear model predicts rows it has not seen, and these too.
+
+    The first alone may be the fault of wrong labels in train.
+    """
     fitted = [value for value in task.fitted if value is not None]
     if not fitted or not task.linear:
         return False
-    best = (max if task.greater_is_better else min)(task.linear.values())
-    return mostly([(value < best) if task.greater_is_better else (value > best) for value in fitted])
+    sign = 1 if task.greater_is_better else -1
+    best = max(sign * value for value in task.linear.values())
+    luck = error(task) if task.is_share else 0.0
+    return mostly([sign * value < best for value in fitted]) and mostly(
+        [sign * value < best - luck for value in task.figures]
+    )
+
+
+def error(task: TaskSeen) -> float:
+    """The largest standard error that a share of the validation rows can have."""
+    return 0.5 / math.sqrt(max(1, task.rows))
 
 
 def _moved(found: list[Curve]) -> str:

@@ -14,8 +14,6 @@ class StageSeen:
     index: int
     """Its place in the recipe."""
     name: str
-    kind: str
-    """`pretrain` or `finetune`."""
     optimizer: str
     """Its type."""
     optimizer_written: bool
@@ -24,8 +22,6 @@ class StageSeen:
     epochs: float
     """As the recipe has them, or those that early stopping left."""
     steps: int
-    best_steps: Sequence[int | None]
-    """Per seed; None where no best was chosen."""
     histories: Sequence[Sequence[Mapping[str, Any]]]
     """Per seed (one where seeds share the stage), see `hft_core.report.content.Point`."""
 
