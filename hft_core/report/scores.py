@@ -26,7 +26,7 @@ def temperature_sentence(scores: Scores) -> str:
     value = figure(scores["temperature"])
     fitted = f"Scores are those at the temperature {value}, fitted on validation and shipped in the bundle"
     flatters = ", so the figures here, of the same rows, flatter it" if scores["split"] == "validation" else ""
-    return f"{fitted}{flatters}. It changes how sure a prediction is, and not which label is likeliest; a threshold is compared with it."
+    return f"{fitted}{flatters}. It changes how sure a prediction is, not which label is likeliest; thresholds mean these scores."
 
 
 def error_sentence(found: Calibration) -> str:
