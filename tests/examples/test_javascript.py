@@ -116,7 +116,7 @@ def test_cleaners_that_are_not_in_the_tokenizer_are_refused(exported: Path, node
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda bundle: bundle.update(format=2), "has format 2"),
+        (lambda bundle: bundle.update(format=3), "has format 3"),
         (lambda bundle: bundle["task"].update(module="hft_plugins.token_classification.runtime"), "in Python only"),
         (lambda bundle: bundle["preprocessor"].update(module="my.images"), "my.images"),
     ],

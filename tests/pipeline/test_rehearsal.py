@@ -152,7 +152,7 @@ def test_rows_of_a_stream_are_part_of_the_stages_key_alone(rehearsal: Any) -> No
     assert rehearsal.plan() == plain
     objectives[1]["batch_size"] = 4
     changed = {name for name, key in rehearsal.plan().items() if key != plain[name]}
-    assert changed == {"stage tune", "new.evaluate", "old.evaluate"}
+    assert changed == {"stage tune", "new.evaluate", "old.evaluate", "new.diagnosis", "old.diagnosis"}
 
 
 @pytest.mark.parametrize("rows", [0, -1, 1.5, True, "all"])

@@ -110,8 +110,10 @@ def test_after_a_run_nothing_of_it_goes(tiny: Any, hft_here: Callable[..., Any],
     outcome = hft_here("gc", tiny.folder)
     assert "no run refers to it" in outcome.out
     assert "next: hft gc" in outcome.out
-    assert len(list((tmp_path / "store" / "objects").iterdir())) == len(kept) + 2  # shown only: a stage, an evaluation
-    assert "2 removed" in hft_here("gc", tiny.folder, "--yes").out
+    assert (
+        len(list((tmp_path / "store" / "objects").iterdir())) == len(kept) + 3
+    )  # shown only: a stage, an evaluation, a diagnosis
+    assert "3 removed" in hft_here("gc", tiny.folder, "--yes").out
     assert sorted((tmp_path / "store" / "objects").iterdir()) == kept
     assert hft_here("run", recipe).err.count("in the store already") == len(kept)
     assert json.loads((tiny.folder / "runs" / "tiny" / "run.json").read_text("utf-8"))["store"] == str(
