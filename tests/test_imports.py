@@ -77,7 +77,7 @@ def test_importing_hft_core_imports_next_to_nothing(without: Callable[..., str])
         ("new", "plugin", "mine", "--kind", "model"),
         ("new", "recipe", "--data", "x.csv", "--task", "text-generation", "--model", "tiny"),
         *((name, "--help") for name in ("run", "check", "inspect", "plan", "export", "predict", "search", "evaluate")),
-        *((name, "--help") for name in ("verify", "plugins", "schema", "gc", "new", "lock", "doctor")),
+        *((name, "--help") for name in ("verify", "plugins", "schema", "gc", "new", "lock", "doctor", "report", "compare")),
     ],
     ids=" ".join,
 )  # fmt: skip

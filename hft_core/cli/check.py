@@ -26,7 +26,7 @@ def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...],
     loaded, registry = load(recipe, overrides, plugins)
     check_processes(loaded, processes)
     if loaded.recipe.search is not None:
-        from hft_core.search.space import checked
+        from hft_core.search.checks import checked
 
         checked(loaded, registry)
     data = loaded.recipe.data

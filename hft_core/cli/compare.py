@@ -18,29 +18,23 @@ def command(runs: tuple[Path, ...], metric: str | None, html: Path | None, as_js
     """Compare run folders that were measured on the same rows: their figures, differences row by row and seed by seed, what
     their recipes differ in, and what training took.
 
-    Exit code 2 for runs of other tasks or metrics, 3 for runs that were measured on other rows.
+    Exit code 2 for runs whose figures measure something else, 3 for runs that were measured on other rows.
     """
-    from hft_core.errors import DISK_ERRNOS, DiskError
     from hft_core.pipeline.compare import compare
 
     found = compare(runs, metric)
     if html:
         from hft_core.report.comparison import render_comparison
+        from hft_core.store.files import put_text
 
-        try:
-            html.parent.mkdir(parents=True, exist_ok=True)
-            html.write_text(render_comparison(found), encoding="utf-8")
-        except OSError as error:
-            if error.errno in DISK_ERRNOS:
-                raise DiskError(f"{html} cannot be written: {error.strerror}") from error
-            raise
+        put_text(html, render_comparison(found))
     click.echo(json.dumps(found, ensure_ascii=False) if as_json else _told(found, html))
 
 
 def _told(found: dict[str, Any], html: Path | None) -> str:
     """Tables for the terminal."""
     split, metric = found["split"], found["metric"]
-    better = "" if found["greater_is_better"] else " (less is better)"
+    better = " (less is better)" if found["greater_is_better"] is False else ""
     lines = [f"{metric} on {split}{better}, {found['rows']:,} rows, intervals of 95 %", ""]
     for number, run in enumerate(found["runs"]):
         figure = run["metrics"][split][metric]

@@ -53,12 +53,15 @@ def command(
 
 def _told(found: dict[str, Any], bundle: Path) -> str:
     """Figures beside those of the run, and what to look at."""
-    lines = [f"{found['rows']:,} rows of {found['data']}{_left_out(found['left_out'])}", ""]
+    from hft_core.data.checks import counted
+
+    lines = [f"{found['rows']:,} {counted('row', found['rows'])} of {found['data']}{_left_out(found['left_out'])}", ""]
     before = found["before"]
     for name, figure in found["figures"].items():
         line = f"  {name:<24}{figure['value']:.4f}  ({figure['low']:.4f} … {figure['high']:.4f})"
         if name in before:
-            line += f"   the run's own: {before[name]['value']:.4f}"
+            own = before[name].get("shipped", before[name]["value"])  # a bundle is the model of one seed
+            line += f"   the run's own on {found['before_split']}: {own:.4f}"
         lines.append(line)
     lines += ["", *_scores(found["scores"]), *_slices(found["slices"], found["headline"]), *_drift(found["drift"])]
     lines.append(f"next: hft inspect {found['data']}   (what these rows look like)")

@@ -56,6 +56,7 @@ def command(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise RecipeError("hft search runs in one process, which starts those of its trials; start it without torchrun")
     loaded, registry = load(recipe, overrides, plugins)
+    text = recipe.read_text("utf-8-sig")  # the winner is made of what is searched, whatever the file becomes meanwhile
     store, say = store_of(loaded.folder), Lines().line
     target = loaded.folder / "runs" / f"{loaded.recipe.name}.search"
     place_of_best(recipe)
@@ -72,13 +73,13 @@ def command(
             f"{limit or 'as many as fit'} trials over {', '.join(search.settings.space)}, {search.workers} at a time"
             + (f"; {there} are there already" if there else "")
         )
-        say(f"one trial: {search.cost().told()}")
+        say(f"one trial, the dearer one of the ends of the space: {search.cost().told()}")
         if dry_run:
             return
         best = search.run(stop, lambda: _noted(search, target))
         found = summary.write(search, target)
         base, settings = search.base, search.settings
-    winner = write_best(recipe, overrides, base, settings, best, found["metric"])
+    winner = write_best(recipe, text, overrides, base, settings, best, found["metric"])
     say(f"trial {best.number} is the best; carrying out {winner}")
     own_registry = registry_for(winner, plugins, disabled())
     run = carry_out(load_recipe(winner, own_registry), own_registry, None, for_terminal(), store=store)
@@ -103,15 +104,13 @@ def _json(found: SearchContent, winner: Path, run: Run) -> dict[str, object]:
 def _told(found: SearchContent, recipe: Path, winner: Path, run: Run) -> str:
     """The best trials, what it took, and what to type next."""
     from hft_core.cli.run import shown
+    from hft_core.search.words import shown_value
 
     complete = [trial for trial in found["trials"] if trial["figure"] is not None]
     sign = -1 if found["greater_is_better"] else 1
     lines = [f"{found['metric']} on validation; the best of {len(complete)} complete trials of {len(found['trials'])}:"]
     for trial in sorted(complete, key=lambda trial: (sign * (trial["figure"] or 0.0), trial["number"]))[:5]:
-        values = ", ".join(
-            f"{path} {value:.4g}" if isinstance(value, float) else f"{path} {value}"
-            for path, value in trial["values"].items()
-        )
+        values = ", ".join(f"{path} {shown_value(value)}" for path, value in trial["values"].items())
         lines.append(f"  {trial['figure']:.4f}  trial {trial['number']}: {values}")
     if found["written"] is not None:
         lines.append(f"  {found['written']:.4f}  the recipe as written")

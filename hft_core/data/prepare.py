@@ -36,19 +36,16 @@ def prepare_train(
     kept_out: Mapping[str, Reader] | None = None,
     fold: Fold | None = None,
     validation: Reader | None = None,
-    slices: Sequence[str] = (),
 ) -> None:
     """Prepare a task's training source, set `shares` of it aside for other splits, and learn the task's facts.
 
     Rows that stand in the sources `kept_out`, by split, or nearly so, are dropped first of all. With a `fold` these rows
-    and those of `validation` (a source, or what was split off) are parted anew, see `hold_out`. `slices` are columns that
-    are kept beside the task's.
+    and those of `validation` (a source, or what was split off) are parted anew, see `hold_out`.
     """
     asked, task = task, task.bind(sample_of(reader))
-    _need(slices, reader, "train")
     roles = task.roles()
     ledgers = {"train": Ledger()}
-    _read(task, reader, "train", roles, ledgers["train"], out, slices)
+    _read(task, reader, "train", roles, ledgers["train"], out)
     if kept_out:
         _drop_leaking(out, task, roles, ledgers["train"], kept_out)
     if shares:
@@ -86,17 +83,12 @@ def prepare_held_out(
     name: str,
     cleaners: Sequence[Cleaner],
     out: Path,
-    slices: Sequence[str] = (),
 ) -> None:
-    """Prepare the source `name` (validation or test) of a bound task: its rows are cleaned and never dropped.
-
-    `slices` are columns that are kept beside the task's.
-    """
-    _need(slices, reader, name)
+    """Prepare the source `name` (validation or test) of a bound task: its rows are cleaned and never dropped."""
     roles = task.roles()
     ledger = Ledger()
     raw = out / f"raw-{name}.arrow"
-    _read(task, reader, name, roles, ledger, out, slices)
+    _read(task, reader, name, roles, ledger, out)
     seen = survey(read_table(raw), roles)
     checks = check_rows(name, _keep_keys(raw, roles, out, name), seen, ledger, classes=False)
     cleaned = clean_texts(read_table(raw), cleaners, roles, ledger, drop_empty=False)
@@ -105,25 +97,10 @@ def prepare_held_out(
     _finish(out, roles, {name: ledger}, checks, {}, {}, {name: seen})
 
 
-def _need(slices: Sequence[str], reader: Reader, name: str) -> None:
-    """Raise DataError for a column by which rows are to be divided and which a source lacks."""
-    if not slices:
-        return
-    found = sample_of(reader)
-    if missing := [column for column in slices if column not in found]:
-        raise DataError(
-            f"data.{name}: {source_title(reader)} has no column {missing[0]!r}, which `evaluate.slices` names; its columns "
-            f"are {', '.join(found)}"
-        )
-
-
-def _read(
-    task: Task, reader: Reader, name: str, roles: Roles, ledger: Ledger, out: Path, slices: Sequence[str] = ()
-) -> None:
+def _read(task: Task, reader: Reader, name: str, roles: Roles, ledger: Ledger, out: Path) -> None:
     """Write the usable rows of a source as raw-NAME.arrow, the others into quarantine.jsonl."""
-    columns = list(dict.fromkeys((*roles.columns, *slices)))
     with Quarantine(out / QUARANTINE) as quarantine:
-        rows = read_source(reader, name, ledger, quarantine, columns, task.refusals, task.arrange)
+        rows = read_source(reader, name, ledger, quarantine, roles.columns, task.refusals, task.arrange)
         write_table(out / f"raw-{name}.arrow", rows)
 
 

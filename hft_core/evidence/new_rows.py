@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hft_core.components import Columns, Metric, Prediction, Reader, Roles, Task
-from hft_core.data.ledger import Ledger, Quarantine
-from hft_core.data.reading import read_source
+from hft_core.components import Metric, Prediction, Reader, Task
+from hft_core.data.checks import counted
+from hft_core.data.ledger import Ledger
 from hft_core.data.survey import joined_texts
 from hft_core.data.table import ROW
 from hft_core.errors import DataError, PluginError, RecipeError
 from hft_core.evidence.calibration import judged_scores
 from hft_core.evidence.drift import drift
 from hft_core.evidence.intervals import bootstrap
+from hft_core.evidence.labelled import read_labelled, with_known_labels
 from hft_core.evidence.slices import by_length, by_value, compared_slices
+from hft_core.recipe.metrics import measures
 from hft_core.recipe.narrow import narrowed
 from hft_core.registry import Registry
 from hft_core.runtime import ERROR
@@ -43,7 +43,9 @@ class Judge:
     facts: dict[str, Any]
     metrics: Sequence[Metric]
     before: Mapping[str, Any]
-    """The run's own figures on its test (or validation), by name; empty without a run."""
+    """The run's own figures on `before_split`, by name, see `report.json`; empty without a run."""
+    before_split: str | None
+    """The split that the run measured the task on: test, or validation without one."""
     trained: Mapping[str, Any]
     """What is known of the training rows, see `drift`."""
 
@@ -68,25 +70,24 @@ def judge_of(bundle: Bundle, registry: Registry, name: str | None) -> Judge:
     assert isinstance(task, Task)
     report, recipe = _run_of(bundle.folder)
     settings = (recipe.get("evaluate") or {}).get("metrics") or task.default_metrics
-    metrics = [metric for one in settings if (metric := _metric(one, registry)) and metric.needs <= task.gives]
-    figures = report.get("metrics", {})
-    headline = report.get("headline") or {}
-    before = {} if chosen else dict(figures.get(headline.get("split"), {}))
-    return Judge(chosen, task, entry["facts"], metrics, before, _trained(report, entry["facts"], chosen))
+    metrics = [metric for one in settings if (metric := _metric(one, registry)) and measures(metric, task)]
+    split, before = _before(report, chosen)
+    return Judge(chosen, task, entry["facts"], metrics, before, split, _trained(report, entry["facts"], chosen))
 
 
 def evaluate(bundle: Bundle, judge: Judge, reader: Reader, slices: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
     """Measure a bundle on labelled rows; plain JSON. Raises DataError where no row can be measured."""
     roles = judge.task.roles()
     ledger = Ledger()
-    columns = _read(judge.task, roles, reader, ledger, slices)
-    kept, unknown = _with_known_labels(columns, judge)
+    columns = read_labelled(judge.task, reader, ledger, slices)
+    kept, unknown = with_known_labels(columns, judge.task, judge.facts)
     asked = [name for name in (*bundle.text, *bundle.inputs, *bundle.optional) if name in kept]
     rows = [dict(zip(asked, row, strict=True)) for row in zip(*(kept[name] for name in asked), strict=True)]
     answers = bundle.predict(rows, keep_going=True)
     answered = [place for place, answer in enumerate(answers) if ERROR not in answer]
     if not answered:
-        raise DataError(f"none of {len(rows)} rows can be measured{_why(unknown, answers)}")
+        read = len(columns[ROW])
+        raise DataError(f"none of {read} {counted('row', read)} can be measured{_why(unknown, answers)}")
     kept = {name: [values[place] for place in answered] for name, values in kept.items()}
     found: list[Prediction] = [answers[place] for place in answered]
     if judge.name:
@@ -115,44 +116,12 @@ def evaluate(bundle: Bundle, judge: Judge, reader: Reader, slices: Sequence[str]
         },
         "figures": figures,
         "before": dict(judge.before),
+        "before_split": judge.before_split,
         "headline": judge.metrics[0].title if judge.metrics else None,
         "slices": deciding,
         "scores": _scores(judge, found, truths, seed),
         "drift": drift(texts, _labels(truths), bundle.unknown_rate(kept, judge.name), judge.trained, seed),
     }
-
-
-def _read(task: Task, roles: Roles, reader: Reader, ledger: Ledger, slices: Sequence[str]) -> Columns:
-    """The usable rows, all at once; the others are counted in the ledger."""
-    wanted = list(dict.fromkeys((*roles.columns, *slices)))
-    columns: Columns = {name: [] for name in (*wanted, ROW)}
-    with tempfile.TemporaryDirectory() as folder, Quarantine(Path(folder) / "refused.jsonl") as quarantine:
-        for batch in read_source(reader, "evaluate", ledger, quarantine, wanted, task.refusals, task.arrange):
-            for name in columns:
-                columns[name] += batch[name]
-    return columns
-
-
-def _with_known_labels(columns: Columns, judge: Judge) -> tuple[Columns, Counter[str]]:
-    """Rows whose labels the training rows had; and the others' labels, which no model could have given, with their rows."""
-    try:
-        judge.task.truths(columns, judge.facts)
-        return columns, Counter()
-    except DataError:  # it says so of all rows together: ask for each label
-        target = judge.task.roles().target
-    labels = list(map(_shown, zip(*(columns[name] for name in target), strict=True)))
-    unknown = Counter(labels)
-    for label, place in dict(zip(reversed(labels), range(len(labels) - 1, -1, -1), strict=True)).items():
-        with suppress(DataError):
-            judge.task.truths({name: [values[place]] for name, values in columns.items()}, judge.facts)
-            del unknown[label]
-    places = [place for place, label in enumerate(labels) if label not in unknown]
-    return {name: [values[place] for place in places] for name, values in columns.items()}, unknown
-
-
-def _shown(values: tuple[Any, ...]) -> str:
-    """The target of a row in words, which tell it from others."""
-    return str(values[0] if len(values) == 1 else list(values))
 
 
 def _labels(truths: Sequence[Prediction]) -> list[str]:
@@ -187,6 +156,17 @@ def _metric(settings: Mapping[str, Any], registry: Registry) -> Metric | None:
     known = narrowed(registry, Metric.kind).get(str(settings.get("type")))
     metric = known.model_validate(dict(settings)) if known else None
     return metric if isinstance(metric, Metric) else None
+
+
+def _before(report: Mapping[str, Any], task: str) -> tuple[str | None, dict[str, Any]]:
+    """The split that a run's report has a task's figures of, and these by name."""
+    prefix = f"{task}." if task else ""
+    for split in ("test", "validation"):
+        figures = report.get("metrics", {}).get(split, {})
+        own = {name.removeprefix(prefix): value for name, value in figures.items() if name.startswith(prefix)}
+        if own:
+            return split, own
+    return None, {}
 
 
 def _trained(report: Mapping[str, Any], facts: Mapping[str, Any], name: str) -> dict[str, Any]:

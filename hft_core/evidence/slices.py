@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,16 @@ MINIMUM_ROWS = 20
 LEVEL = 0.05
 _MOST_VALUES = 12
 """Values of a column that are slices of their own; the rest are put together."""
+_LONGEST = 40
+"""Characters of a value in its title."""
+_OTHERS = "other values"
+_NOTHING = "no value"
 _DRAWS = 1000
+_DRAWS_A_SLICE = 40
+"""Random parts for each slice that is judged, where 1,000 do not tell: Holm's method multiplies by the number of slices, so
+that the least p-value of a thousand draws is above 0.05 once there are 51 of them."""
+_FEW = 10
+"""Random parts as far off as a slice, up to which more are drawn."""
 _DRAWN_ROWS = 500
 """Rows at most of a random part; of larger slices the spread follows from it."""
 _SAMPLES = 400
@@ -48,10 +58,20 @@ def by_length(texts: Sequence[str]) -> Names:
 
 
 def by_value(values: Iterable[Any]) -> Names:
-    """Name each row by its value in a column; rare ones, where there are many, together."""
-    words = ["none" if value is None or value == "" else str(value)[:40] for value in values]
-    kept = {word for word, _ in Counter(words).most_common(_MOST_VALUES)}
-    return [word if word in kept else "other values" for word in words]
+    """Name each row by its value in a column, long ones by their beginning; rare ones, where there are many, together."""
+    words = [None if value is None or value == "" else str(value) for value in values]
+    taken = {_OTHERS}
+    titles: dict[str | None, str] = {}
+    for word, _ in Counter(words).most_common(_MOST_VALUES):
+        titles[word] = _untaken(_NOTHING if word is None else word[:_LONGEST], taken)
+        taken.add(titles[word])
+    return [titles.get(word, _OTHERS) for word in words]
+
+
+def _untaken(title: str, taken: Collection[str]) -> str:
+    """A title that no other value has: `TITLE (2)` where two begin alike."""
+    numbered = (f"{title} ({number})" for number in count(2))
+    return next(one for one in chain([title], numbered) if one not in taken)
 
 
 def compared_slices(
@@ -68,12 +88,13 @@ def compared_slices(
         `adjusted`, the p-value against random parts of the rows, corrected for all slices; None for one that is too small.
         `apart` says whether it is at most 0.05.
     """
-    chance = _Chance(metric, statistics, facts, seed)
+    counted = {by: Counter(name for name in names if name is not None) for by, names in dimensions.items()}
+    divided = {by: counts for by, counts in counted.items() if len(counts) > 1}
+    large_enough = sum(rows >= MINIMUM_ROWS for counts in divided.values() for rows in counts.values())
+    chance = _Chance(metric, statistics, facts, seed, large_enough)
     found: list[dict[str, Any]] = []
-    for by, names in dimensions.items():
-        counts = Counter(name for name in names if name is not None)
-        if len(counts) < 2:
-            continue
+    for by, counts in divided.items():
+        names = dimensions[by]
         codes = {name: place for place, name in enumerate(counts)}
         which = np.array([codes[name] if name is not None else -1 for name in names])
         for name, rows in counts.most_common():
@@ -103,25 +124,40 @@ def compared_slices(
 class _Chance:
     """What random parts of the rows come to."""
 
-    def __init__(self, metric: Metric, statistics: NDArray[np.float64], facts: Facts, seed: int):
+    def __init__(self, metric: Metric, statistics: NDArray[np.float64], facts: Facts, seed: int, slices: int):
         self._metric, self._statistics, self._facts, self._seed = metric, statistics, facts, seed
-        self._known: dict[int, NDArray[np.float64]] = {}
+        self._most = max(_DRAWS, _DRAWS_A_SLICE * slices)
+        self._known: dict[tuple[int, int], NDArray[np.float64]] = {}
 
     def p(self, value: float, rows: int) -> float:
         """How likely a part of so many rows is at least as far from their mean."""
         total = len(self._statistics)
         size = min(rows, _DRAWN_ROWS)
-        if size not in self._known:
-            random = generator(self._seed, "slices", size)
-            parts = (self._statistics[random.choice(total, size, replace=False)] for _ in range(_DRAWS))
-            self._known[size] = np.array([_figure(self._metric, part, self._facts) for part in parts])
-        drawn = self._known[size]
+        drawn = self._drawn(size, _DRAWS)
         distance = abs(value - drawn.mean())
         if size == rows:
-            return float((1 + (np.abs(drawn - drawn.mean()) >= distance - 1e-12).sum()) / (1 + _DRAWS))
+            reached = _reaching(drawn, value)
+            if reached <= _FEW and self._most > _DRAWS:
+                drawn = self._drawn(size, self._most)
+                reached = _reaching(drawn, value)
+            return (1 + reached) / (1 + len(drawn))
         # A part of more rows varies less, and not at all where it is all of them.
         spread = drawn.std() * math.sqrt(size / rows * (1 - rows / total) / (1 - size / total))
         return math.erfc(distance / spread / math.sqrt(2)) if spread > 0 else float(distance < 1e-12)
+
+    def _drawn(self, size: int, count: int) -> NDArray[np.float64]:
+        """The figures of `count` random parts of so many rows; the first ones are always the same."""
+        if (size, count) not in self._known:
+            random = generator(self._seed, "slices", size)
+            parts = (self._statistics[random.choice(len(self._statistics), size, replace=False)] for _ in range(count))
+            self._known[size, count] = np.array([_figure(self._metric, part, self._facts) for part in parts])
+        return self._known[size, count]
+
+
+def _reaching(drawn: NDArray[np.float64], value: float) -> int:
+    """How many random parts are as far from their mean as a slice is."""
+    mean = drawn.mean()
+    return int((np.abs(drawn - mean) >= abs(value - mean) - 1e-12).sum())
 
 
 def _figure(metric: Metric, statistics: NDArray[np.float64], facts: Facts) -> float:

@@ -115,9 +115,11 @@ def _move_aside(target: Path, store: Store) -> None:
 def recorded(folder: Path) -> dict[str, Any]:
     """What a run folder remembers of its recipe and nodes; empty where there is none."""
     try:
-        note: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
+        note: Any = json.loads((folder / "run.json").read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise DamagedError(f"{folder / 'run.json'} is damaged: {error}; run the recipe again") from error
+    if not isinstance(note, dict):
+        raise DamagedError(f"{folder / 'run.json'} is damaged: it is no JSON object; run the recipe again")
     return note

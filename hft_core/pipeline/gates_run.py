@@ -27,7 +27,7 @@ from hft_core.store.gc import in_use
 from hft_core.store.store import Store, damage
 from hft_core.training.stopping import StopRequest
 
-_FIRST = ("prepare", "checks", "augment", "preprocessor", "encode", "trial")
+_FIRST = ("prepare", "slices", "checks", "augment", "preprocessor", "encode", "trial")
 """Kinds of nodes that are made before any arm is trained: what is wrong with data or stages shows there."""
 
 

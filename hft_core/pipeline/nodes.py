@@ -66,6 +66,7 @@ _RUNS = {
         ),
         ("python", "numpy", "pyarrow"),
     ),
+    "slices": ((*_STEP, "pipeline/steps/slices.py", "data"), ("python", "numpy", "pyarrow")),
     "preprocessor": ((*_STEP, "pipeline/steps/prepare.py"), ("tokenizers",)),
     "encode": (
         (*_STEP, "pipeline/steps/prepare.py", "training/encoding.py"),

@@ -65,6 +65,8 @@ class Plan:
     metrics: Sequence[Metric]
     joined: Sequence[Node] = ()
     """One per exporter of the recipe that takes all tasks together."""
+    sliced: Node | None = None
+    """The columns by which the report divides the rows of the task that decides, where the recipe names some."""
     spared: frozenset[str] = frozenset()
     """Keys of plain fine-tuning's own nodes: where it diverges, that is reported, and the run goes on."""
 
@@ -117,7 +119,8 @@ class _Builder:
                 diagnosis=self._diagnosis(name, task, chains, evaluations.get(name, [])),
             )
         encodes = [node for nodes in data.encodes for node in nodes]
-        nodes = self._ordered(tasks, encodes, chains, joined)
+        sliced = data.sliced(self.best.task) if self.best and evaluations.get(self.best.task) else None
+        nodes = self._ordered(tasks, encodes, chains, joined, sliced)
         if plain := self._plain():
             tasks = {name: replace(task, plain=plain.get(name, [])) for name, task in tasks.items()}
             beside = _beside(nodes, [node for measured in plain.values() for node in measured])
@@ -125,7 +128,7 @@ class _Builder:
             beside = []
         return Plan(
             [*nodes, *beside], tasks, data.texts, encodes, chains, self.stages.precision, self.metrics, joined,
-            spared(beside),
+            sliced, spared(beside),
         )  # fmt: skip
 
     def _plain(self) -> dict[str, list[Node]]:
@@ -146,13 +149,14 @@ class _Builder:
         encodes: Sequence[Node],
         chains: Sequence[Sequence[Node]],
         joined: Sequence[Node],
+        sliced: Node | None,
     ) -> list[Node]:
         """Each node once, behind all that it reads; quick ones first, so that what is wrong with the data shows early."""
         of_tasks = list(tasks.values())
         rows = [node for task in of_tasks for node in (*task.splits.values(), task.augment)]
         figures = [node for task in of_tasks for node in (*task.evaluations, task.baselines, task.diagnosis)]
         ordered = [
-            *rows, *self.data.texts.values(), *(task.checks for task in of_tasks), self.data.preprocessor,
+            *rows, sliced, *self.data.texts.values(), *(task.checks for task in of_tasks), self.data.preprocessor,
             *(task.before for task in of_tasks), *encodes, *self.stages.trial(chains[0]),
             *(node for chain in chains for node in chain), *figures, *(n for task in of_tasks for n in task.exports),
             *joined,

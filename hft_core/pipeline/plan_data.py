@@ -21,6 +21,7 @@ from hft_core.pipeline.steps.prepare import (
     prepare_train_step,
     preprocessor_step,
 )
+from hft_core.pipeline.steps.slices import slices_step
 from hft_core.recipe.check import stage_name
 from hft_core.recipe.model import Recipe
 from hft_core.recipe.sources import readers_of, sources_of, split_of, text_sources, title_of
@@ -55,30 +56,39 @@ class DataNodes:
         shares = shares_of(split_of(self.recipe, name), list(readers))
         if fold := self.folds.get(name):
             return self._fold(name, task, readers, shares, fold)
-        clean, slices = self.recipe.prepare.clean, self._slices(name)
+        clean = self.recipe.prepare.clean
         settings: dict[str, Any] = {"task": task.identity(), "clean": [cleaner.identity() for cleaner in clean]}
         nodes: dict[str, Node] = {}
         for split, reader in readers.items():
-            kept = slices if split != "train" or shares else []  # of training rows nothing is measured
-            own = settings | {"split": split, "source": reader.identity()} | ({"slices": kept} if kept else {})
+            own = settings | {"split": split, "source": reader.identity()}
             if split == "train":
                 drops = self.recipe.prepare.leakage == "drop-from-train"
                 kept_out = {other: source for other, source in readers.items() if other != "train" and drops}
                 own |= {"shares": shares, "kept_out": {name: source.identity() for name, source in kept_out.items()}}
-                work: Any = partial(prepare_train_step, task, reader, shares, clean, kept_out, None, None, kept)
+                work: Any = partial(prepare_train_step, task, reader, shares, clean, kept_out, None, None)
             else:
-                work = partial(prepare_held_out_step, task, reader, split, clean, nodes["train"].name, kept)
+                work = partial(prepare_held_out_step, task, reader, split, clean, nodes["train"].name)
             title = f"prepare {title_of(self.recipe, name, split)}"
             before = [nodes["train"]] if nodes else []
             read = list(kept_out.values()) if split == "train" else []
             nodes[split] = self._node(title, "prepare", own, [task, reader, *read, *clean], before, work)
         return {**dict.fromkeys(("train", *shares), nodes["train"]), **nodes}
 
-    def _slices(self, name: str) -> list[str]:
-        """The columns by which the report divides a task's rows: those of the task that decides."""
-        tasks = list(self.recipe.all_tasks)
-        named = (self.recipe.evaluate.best or "").partition(".")[0]
-        return self.recipe.evaluate.slices if name == (named if named in tasks else tasks[0]) else []
+    def sliced(self, name: str) -> Node | None:
+        """The node with the columns by which the report divides a task's test rows, or its validation rows.
+
+        It is one of its own, so that nothing is trained again for another column.
+        """
+        columns, task, readers = self.recipe.evaluate.slices, self.recipe.all_tasks[name], readers_of(self.recipe, name)
+        if not columns:
+            return None
+        split = "test" if "test" in self.splits[name] else "validation"
+        source = split if split in readers else "train"  # rows that were split off stand there
+        reader = readers[source]
+        settings = {"task": task.identity(), "source": reader.identity(), "split": split, "columns": columns}
+        work = partial(slices_step, self.place(name), task, reader, source, split, columns)
+        title = f"slices {title_of(self.recipe, name, split)}"
+        return self._node(title, "slices", settings, [task, reader], self.split_nodes(name, split), work)
 
     def _fold(
         self, name: str, task: Task, readers: Mapping[str, Reader], shares: dict[str, float], fold: Fold
@@ -93,7 +103,7 @@ class DataNodes:
             "kept_out": {split: reader.identity() for split, reader in kept_out.items()},
             "fold": [fold.number, fold.count],
         }  # fmt: skip
-        work = partial(prepare_train_step, task, train, shares, clean, kept_out, fold, validation, [])
+        work = partial(prepare_train_step, task, train, shares, clean, kept_out, fold, validation)
         read = [train, *([validation] if validation else []), *kept_out.values()]
         title = f"prepare {title_of(self.recipe, name, 'train')}"
         node = self._node(title, "prepare", settings, [task, *read, *clean], [], work)

@@ -11,11 +11,12 @@ import numpy as np
 from hft_core.data.languages import detect_languages
 from hft_core.data.prepared import Prepared
 from hft_core.data.survey import joined_texts
-from hft_core.data.table import read_all
+from hft_core.data.table import ROW, read_all
 from hft_core.errors import PluginError
 from hft_core.evidence.slices import Names, by_length, by_value, compared_slices
 from hft_core.pipeline.plan import Plan
 from hft_core.pipeline.steps.common import read_json
+from hft_core.pipeline.steps.slices import read_slices
 from hft_core.recipe.metrics import Best, best_metric, task_metrics
 from hft_core.recipe.model import Recipe
 
@@ -42,8 +43,9 @@ def slices(recipe: Recipe, plan: Plan, folders: Mapping[str, Path], split: str, 
     if languages := _languages(texts):
         dimensions["language"] = languages
     texts_are = (*prepared.roles.text, *prepared.roles.target_texts)  # their values are no groups of rows
-    wanted = [name for name in recipe.evaluate.slices if name in columns and name not in texts_are]
-    dimensions |= {name: by_value(columns[name]) for name in wanted}
+    if plan.sliced:
+        values = read_slices(folders[plan.sliced.name], columns[ROW])
+        dimensions |= {name: by_value(of_rows) for name, of_rows in values.items() if name not in texts_are}
     statistics = np.load(file)
     if len(statistics) != len(texts):
         return []  # a metric of a plugin that does not go by rows

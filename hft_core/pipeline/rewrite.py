@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hft_core.errors import DISK_ERRNOS, DamagedError, DiskError, RecipeError
+from hft_core.errors import DamagedError, RecipeError
 from hft_core.pipeline.folder import recorded
 from hft_core.pipeline.report_lineage import ablation
+from hft_core.store.files import put_text
 
 
 def read_report(run: Path) -> dict[str, Any]:
@@ -18,8 +19,8 @@ def read_report(run: Path) -> dict[str, Any]:
         raise RecipeError(f"{run} is no run folder (it has no report.json); give the folder that hft run wrote")
     try:
         content: dict[str, Any] = json.loads(file.read_text("utf-8"))
-        content["metrics"], content["name"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        content["metrics"].items(), content["name"]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedError(f"{file} is no report ({error!r}); run the recipe again") from error
     return content
 
@@ -42,11 +43,6 @@ def rewrite(run: Path) -> tuple[Path, Path, dict[str, Any]]:
             f"{run / 'report.json'} lacks what this version of hft shows ({error!r}); it was made by hft "
             f"{content.get('hft', '?')}. Run the recipe again: what is in the store is not trained anew"
         ) from error
-    try:
-        for name, text in (("report.html", page), ("README.md", card)):
-            (run / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        if error.errno in DISK_ERRNOS:
-            raise DiskError(f"{error.filename or run} cannot be written: {error.strerror}") from error
-        raise
+    for name, text in (("report.html", page), ("README.md", card)):
+        put_text(run / name, text)
     return run / "report.html", run / "README.md", content

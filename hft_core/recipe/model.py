@@ -213,7 +213,8 @@ class Evaluate(Settings):
     pretrain stages, further objectives, techniques and augmenters. It costs as much as training that."""
     slices: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     """Columns by whose values the report divides the rows it measures, such as `[source, country]`; it always divides them by
-    length and, where py3langid is installed, by language. They are kept beside the task's own columns."""
+    length and, where py3langid is installed, by language. The source of these rows needs
+    them. Nothing is trained anew for another column."""
 
 
 class Reporting(Settings):

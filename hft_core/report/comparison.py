@@ -29,7 +29,7 @@ def render_comparison(found: Mapping[str, Any]) -> str:
 
 def _figures(found: Mapping[str, Any], heads: list[str]) -> Markup:
     split, metric = found["split"], found["metric"]
-    name = f"{metric} on {split}" + ("" if found["greater_is_better"] else " (less is better)")
+    name = f"{metric} on {split}" + (" (less is better)" if found["greater_is_better"] is False else "")
     bars = [Bar(head, run["metrics"][split][metric], False) for head, run in zip(heads, found["runs"], strict=True)]
     names = dict.fromkeys(title for run in found["runs"] for title in run["metrics"].get(split, {}) if "[" not in title)
     rows = [

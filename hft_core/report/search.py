@@ -11,6 +11,7 @@ from hft_core.report.markup import Child, Markup, element, joined
 from hft_core.report.numbers import count, difference, duration, figure, share
 from hft_core.report.svg import Axis, Path, Series, line_chart, parallel_coordinates
 from hft_core.report.tables import table
+from hft_core.search.words import shown_value
 
 _SHOWN = 100
 """Rows of the table of trials; search.json has all."""
@@ -203,4 +204,4 @@ def _tail(path: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "–" if value is None else shown_value(value)

@@ -59,9 +59,10 @@ def shown_url(url: str) -> str:
 
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # it is not repeated: a password may stand anywhere in it
         raise RecipeError(
-            f"{url!r} is no database URL; write it as postgresql://USER@HOST/DATABASE or sqlite:////FOLDER/FILE.db"
+            "what --storage (or HFT_SEARCH_STORAGE) gives is no database URL; write it as postgresql://USER@HOST/DATABASE or "
+            "sqlite:////FOLDER/FILE.db"
         ) from None
 
 

@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import hft_core
 from hft_core.errors import RecipeError
 from hft_core.recipe.search import Dimension
 from hft_core.search.database import PATIENCE, optuna_module, require_usable, shown_url, sqlite_file, told_errors
-from hft_core.search.sampling import distribution, labels, pruner, sampler
-from hft_core.search.space import meant
+from hft_core.search.identity import difference
+from hft_core.search.sampling import distribution, pruner, sampler
+from hft_core.search.space import meant, points
+from hft_core.store.hashing import digest_json
 
 if TYPE_CHECKING:
     import optuna
@@ -83,6 +86,7 @@ class Study:
         self.url, self.name, self.space = url, name, space
         self.greater_is_better = greater_is_better
         self._seen: dict[int, tuple[Any, float]] = {}
+        shown_url(url)  # raises for what is none
         if file := sqlite_file(url):
             require_usable(file)
         options = {"connect_args": {"timeout": PATIENCE}} if file else {"pool_pre_ping": True}
@@ -94,7 +98,7 @@ class Study:
                 storage=self._storage,
                 study_name=name,
                 direction="maximize" if greater_is_better else "minimize",
-                sampler=sampler(self._distributions, labels(space, own) if own else None, seed),
+                sampler=sampler(space, own, seed),
                 pruner=pruner(prune),
                 load_if_exists=True,
             )
@@ -105,10 +109,13 @@ class Study:
             if known is not None and known["key"] != identity["key"]:  # of which no trial was ever made
                 optuna.delete_study(study_name=name, storage=self._storage)
                 self._study = make()
-            self._study.set_user_attr(_ATTRIBUTE, dict(identity))
+                known = None
+            self.versions = sorted({*(known["versions"] if known else []), hft_core.__version__})
+            """Of hft, under which it was worked on."""
+            self._study.set_user_attr(_ATTRIBUTE, {**identity, "versions": self.versions})
 
     def _refuse(self, known: Mapping[str, Any] | None, identity: Mapping[str, Any]) -> None:
-        why = "hft has not made it" if known is None else _difference(known, identity)
+        why = "hft has not made it" if known is None else difference(known, identity)
         raise RecipeError(
             f"there is a study {self.name!r} of something else in {shown_url(self.url)}: {why}. Its trials say nothing about "
             "this recipe; put that back to go on with it, or begin another with `search: {study: NAME}`"
@@ -204,6 +211,14 @@ class Study:
         sign = 1 if self.greater_is_better else -1
         return max(complete, key=lambda entry: (sign * (entry.figure or 0.0), -entry.number), default=None)
 
+    def exhausted(self) -> bool:
+        """Whether each point of the space has been tried, or is under way; what failed may be tried again."""
+        total = points(self.space)
+        if total is None:
+            return False
+        tried = {digest_json(dict(entry.values)) for entry in self.entries() if entry.state != "failed"}
+        return len(tried) >= total
+
     def importance(self) -> dict[str, float]:
         """How much of what good and bad trials differ by lies in each field (PED-ANOVA, Watanabe et al. 2023).
 
@@ -238,28 +253,3 @@ class Study:
         """Turn what the database says into errors of hft."""
         with told_errors(self.url, begun=hasattr(self, "_study")):
             yield
-
-
-def _difference(known: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Say in a few words what two studies of one name differ in."""
-    for key, title in (
-        ("space", "its space is another"),
-        ("metric", "its metric is another"),
-        ("prune", "its `prune`"),
-    ):
-        if known[key] != new[key]:
-            return f"{title} ({known[key]!r:.100} there, {new[key]!r:.100} here)"
-    place = next(_places(known["recipe"], new["recipe"], ()), None)
-    return f"{'.'.join(place)} is another there" if place else "its data, or a default, is another"
-
-
-def _places(old: Any, new: Any, place: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Where two recipes differ."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*new, *(key for key in old if key not in new)]:
-            yield from _places(old.get(key), new.get(key), (*place, str(key)))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, (one, other) in enumerate(zip(old, new, strict=True)):
-            yield from _places(one, other, (*place, str(index)))
-    elif old != new:
-        yield place

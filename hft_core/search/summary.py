@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
-import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from hft_core.pipeline.steps.common import read_json, write_json
+from hft_core.pipeline.steps.common import read_json
 from hft_core.report.content import SearchContent, Trial
 from hft_core.search.database import shown_url
-from hft_core.search.search import FORMAT, Search
+from hft_core.search.search import Search
 from hft_core.search.study import ENDED, Entry
+from hft_core.store.files import put_text
 
+FORMAT = 1
+"""Of search.json. Grows when a key goes or changes its meaning."""
 _NOTED = ("seconds", "cpu_seconds", "reason", "seeds")
 
 
@@ -24,6 +27,7 @@ def content(search: Search) -> SearchContent:
     best = search.study.best()
     ended = [entry for entry in entries if entry.state in ENDED]
     limit = search.settings.limit
+    enough = search.study.exhausted() or (limit is not None and len(ended) >= limit)
     own = search.own is not None and bool(entries) and entries[0].figure is not None
     return {
         "format": FORMAT,
@@ -41,7 +45,7 @@ def content(search: Search) -> SearchContent:
         "written": entries[0].figure if own else None,
         "importance": search.study.importance(),
         "limit": limit,
-        "complete": limit is not None and len(ended) >= limit,
+        "complete": len(ended) == len(entries) and enough,
         "rows": best.notes.get("rows") if best else None,
         "cost": {
             "seconds": round(_total(ended, "seconds"), 1),
@@ -56,15 +60,13 @@ def content(search: Search) -> SearchContent:
 def write(search: Search, target: Path) -> SearchContent:
     """Write search.json and search.html into a folder, each whole."""
     found = content(search)
-    target.mkdir(parents=True, exist_ok=True)
-    for name in ("search.json", "search.html"):
-        aside = target / f".{name}.{os.getpid()}"
-        if name == "search.json":
-            write_json(aside, found)
-        else:
-            aside.write_text(_page(found), encoding="utf-8")
-        aside.rename(target / name)
+    put_text(target / "search.json", _written(found))
+    put_text(target / "search.html", _page(found))
     return found
+
+
+def _written(found: Any) -> str:
+    return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
 
 
 def _page(found: SearchContent) -> str:
@@ -88,13 +90,8 @@ def add_to_report(found: SearchContent, run: Path) -> None:
 
     report = read_json(run / "report.json")
     report["search"] = found
-    for name in ("report.json", "report.html"):
-        aside = run / f".{name}.{os.getpid()}"
-        if name == "report.json":
-            write_json(aside, report)
-        else:
-            aside.write_text(render(report), encoding="utf-8")
-        aside.rename(run / name)
+    put_text(run / "report.json", _written(report))
+    put_text(run / "report.html", render(report))
 
 
 def _trial(entry: Entry) -> Trial:

@@ -7,13 +7,14 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from hft_core.errors import DISK_ERRNOS, DiskError, RecipeError
+from hft_core.errors import RecipeError
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.overrides import apply_overrides
 from hft_core.recipe.search import Dimension, Search
-from hft_core.search.search import shown_value
 from hft_core.search.space import put_values
 from hft_core.search.study import Entry
+from hft_core.search.words import shown_value
+from hft_core.store.files import put_text
 
 _SIGN = "# Written by hft search"
 
@@ -27,9 +28,12 @@ def place_of_best(recipe: Path) -> Path:
 
 
 def write_best(
-    recipe: Path, overrides: Iterable[str], base: LoadedRecipe, settings: Search, best: Entry, title: str
+    recipe: Path, text: str, overrides: Iterable[str], base: LoadedRecipe, settings: Search, best: Entry, title: str
 ) -> Path:
-    """Write the recipe of a trial: the searched one's text with the trial's values, `-best` behind its name."""
+    """Write the recipe of a trial: `text`, which was searched, with the trial's values, `-best` behind its name.
+
+    What the file `recipe` has become meanwhile does not count.
+    """
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -37,7 +41,7 @@ def write_best(
     yaml.preserve_quotes = True
     yaml.brace_single_entry_mapping_in_flow_sequence = True
     yaml.indent(mapping=2, sequence=4, offset=2)
-    raw = yaml.load(recipe.read_text("utf-8-sig"))
+    raw = yaml.load(text)
     apply_overrides(raw, overrides)
     raw.pop("search", None)
     raw["name"] = f"{base.recipe.name}-best"
@@ -50,14 +54,7 @@ def write_best(
     yaml.dump(raw, stream)
     target = place_of_best(recipe)
     head = f"{_SIGN} {recipe.name}: trial {best.number}, {title} {best.figure:.4f} on validation.\n"
-    aside = target.with_name(f".{target.name}.new")
-    try:
-        aside.write_text(head + stream.getvalue(), encoding="utf-8")
-        aside.rename(target)
-    except OSError as error:
-        if error.errno in DISK_ERRNOS:
-            raise DiskError(f"{target} cannot be written: {error.strerror}") from error
-        raise
+    put_text(target, head + stream.getvalue())
     return target
 
 

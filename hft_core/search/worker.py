@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from hft_core.errors import HftError, Interrupted, LockedError, exit_code
+from hft_core.errors import HftError, Interrupted, LockedError, PluginError, exit_code
 from hft_core.pipeline.gates_run import Carrier
 from hft_core.pipeline.jsonl import read_lines
 from hft_core.pipeline.nodes import Node
@@ -33,6 +33,7 @@ from hft_core.pipeline.steps.gate import figures
 from hft_core.pipeline.steps.record import FILE
 from hft_core.recipe.load import load_recipe
 from hft_core.recipe.plugins import registry_for
+from hft_core.search.identity import plugin_code
 from hft_core.search.space import deciding
 from hft_core.store.store import Store
 from hft_core.training.stopping import watch
@@ -42,6 +43,10 @@ Send = Callable[[Mapping[str, Any]], None]
 
 class Pruned(HftError):
     """The trial is to end: others were better at the same epoch."""
+
+
+class ChangedError(PluginError):
+    """A plugin has changed since the search began: no trial can go on as the earlier ones did."""
 
 
 class Curve(Progress):
@@ -116,6 +121,7 @@ def main() -> None:
         ending = _trial(job, send, ask)
     except (HftError, KeyboardInterrupt, MemoryError, OSError) as error:
         ending = {"event": "error", "code": exit_code(error), "text": str(error) or type(error).__name__}
+        ending["of_all"] = isinstance(error, ChangedError)
     except Exception as error:
         traceback.print_exc()
         ending = {"event": "error", "code": HftError.exit_code, "text": f"{type(error).__name__}: {error}"}
@@ -131,6 +137,7 @@ def _trial(job: Mapping[str, Any], send: Send, ask: Callable[[int, float], None]
     folder, store = Path(job["folder"]), Store(Path(job["store"]))
     registry = registry_for(job["recipe"], job["plugins"], job["disabled"], folder=folder)
     loaded = load_recipe(job["recipe"], registry, folder=folder)
+    _require_same_code(plugin_code([loaded], registry), job["code"])
     best = deciding(loaded, registry)
     terminal = Lines(sys.stderr)
     with typed_errors(registry, store.root), watch(terminal.say) as stop:
@@ -154,6 +161,14 @@ def _trial(job: Mapping[str, Any], send: Send, ask: Callable[[int, float], None]
         "stages": len(arm.stages),
         "stage_seconds": round(sum(_took(arm, store)), 1),
     }
+
+
+def _require_same_code(here: Mapping[str, str], known: Mapping[str, str]) -> None:
+    if changed := [name for name, code in here.items() if known.get(name) != code]:
+        raise ChangedError(
+            f"the code of {', '.join(changed)} has changed since the search began; put it back to go on, or begin another with "
+            "`search: {study: NAME}`"
+        )
 
 
 def _took(arm: Arm, store: Store) -> list[float]:

@@ -105,13 +105,17 @@ def alone(folder: Path, recipe: dict[str, Any], values: dict[str, Any], number: 
     """Train one trial's recipe with a store of its own, to its end; as the search does it, in one process."""
     from hft_core.recipe import load_recipe
     from hft_core.registry import load_registry
+    from hft_core.search.checks import checked
     from hft_core.search.process import Process
-    from hft_core.search.space import checked, variant
+    from hft_core.search.space import variant
 
     registry = load_registry()
     raw = variant(checked(load_recipe(recipe, registry, folder=folder), registry), registry, values).raw
     store = folder / f"store-{number}"
-    job = {"folder": str(folder), "store": str(store), "plugins": [], "disabled": {}, "recipe": raw, "title": "alone"}
+    job = {
+        "folder": str(folder), "store": str(store), "plugins": [], "disabled": {}, "code": {}, "recipe": raw,
+        "title": "alone",
+    }  # fmt: skip
     lines: queue.Queue[tuple[Process, Any]] = queue.Queue()
     process = Process(job, folder / "logs" / f"{number}.log", 1, lines)
     while (said := lines.get()[1])["event"] != "exit":

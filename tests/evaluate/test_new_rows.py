@@ -59,7 +59,7 @@ def test_drift_against_the_runs_training_rows(exported: Path, new_rows: Path, hf
     assert found["before"]["accuracy"]["value"] >= 0
     told = hft_here("evaluate", exported.parent, new_rows)
     assert "are longer than 95 % of the training texts, more than chance would show" in told.out
-    assert "the run's own:" in told.out
+    assert "the run's own on validation:" in told.out
 
 
 def test_a_bundle_alone_knows_less(
@@ -100,13 +100,14 @@ def test_without_torch(exported: Path, new_rows: Path, hft: Callable[..., Any], 
     ("arguments", "code", "expected"),
     [
         (("BUNDLE", "none.csv"), 3, "none.csv"),
-        (("BUNDLE", "NEW", "--slice", "town"), 3, "has no column 'town'"),
+        (("BUNDLE", "NEW", "--slice", "town"), 3, "has no column 'town', which --slice names; its columns are"),
         (("BUNDLE", "NEW", "--task", "other"), 2, "the bundle has no task 'other'"),
         (("BUNDLE", "{type: csw, path: new.csv}"), 2, "did you mean 'csv'"),
         (("BUNDLE", "{type: csv, pth: new.csv}"), 2, "pth"),
         (("nowhere", "NEW"), 2, "there is no folder nowhere"),
-        (("BUNDLE", "OTHER"), 3, "has no column 'review'"),
-        (("BUNDLE", "STRANGE"), 3, "the model knows none of their labels"),
+        (("BUNDLE", "OTHER"), 3, "other.csv has no column 'review', which the bundle's task reads"),
+        (("BUNDLE", "STRANGE"), 3, "none of 2 rows can be measured; the model knows none of their labels"),
+        (("BUNDLE", "ONE"), 3, "none of 1 row can be measured"),
         (("BUNDLE", "NEW", "--precision", "int4"), 2, "has no precision 'int4'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -122,10 +123,62 @@ def test_bad_input(
 ) -> None:
     (tmp_path / "other.csv").write_text("text,mood\nhello,neg\n", encoding="utf-8")
     (tmp_path / "strange.csv").write_text("review,sentiment\nhello,x\nyou,y\n", encoding="utf-8")
+    (tmp_path / "one.csv").write_text("review,sentiment\nhello,x\n", encoding="utf-8")
     names = {
         "BUNDLE": exported, "NEW": new_rows, "OTHER": tmp_path / "other.csv", "STRANGE": tmp_path / "strange.csv",
+        "ONE": tmp_path / "one.csv",
     }  # fmt: skip
     outcome = hft_here("evaluate", *(names.get(argument, argument) for argument in arguments))
     assert outcome.code == code, outcome
     assert expected in outcome.err
     assert "Traceback" not in outcome.err
+    for of_recipes in ("data.evaluate", "splits"):
+        assert of_recipes not in outcome.err
+
+
+def test_a_task_is_judged_by_the_metrics_that_measure_it_and_by_its_own_figures(tmp_path: Path) -> None:
+    """Of a bundle with a classification and a regression; the model that ships is the one of the second seed."""
+    from types import SimpleNamespace
+    from typing import cast
+
+    from hft_core.evidence.new_rows import judge_of
+    from hft_core.registry import load_registry
+    from hft_core.runtime.bundle import Bundle
+
+    metrics = [{"type": "accuracy"}, {"type": "mae"}, {"type": "f1"}]
+    figures = {"value": 0.7, "low": 0.6, "high": 0.8, "sd": 0.1, "shipped": 0.75}
+    report = {
+        "headline": {"split": "test", "metric": "a.accuracy", "greater_is_better": True},
+        "metrics": {"validation": {"a.accuracy": figures, "b.mae": figures}, "test": {"a.accuracy": figures}},
+    }
+    (tmp_path / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": {"evaluate": {"metrics": metrics}}}), encoding="utf-8")
+    tasks = {
+        "a": {"type": "text-classification", "settings": {"text": "t", "label": "l"}, "facts": {}},
+        "b": {"type": "regression", "settings": {"text": "t", "target": "y"}, "facts": {}},
+    }
+    bundle = cast(Bundle, SimpleNamespace(description={"tasks": tasks}, folder=tmp_path / "onnx"))
+    judges = {name: judge_of(bundle, load_registry([]), name) for name in tasks}
+    assert {name: [metric.title for metric in judge.metrics] for name, judge in judges.items()} == {
+        "a": ["accuracy", "f1"],
+        "b": ["mae"],
+    }
+    assert (judges["a"].before_split, judges["a"].before) == ("test", {"accuracy": figures})
+    assert (judges["b"].before_split, judges["b"].before) == ("validation", {"mae": figures})
+
+
+def test_the_runs_figure_is_that_of_the_seed_that_ships() -> None:
+    from hft_core.cli.evaluate import _told
+
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6}
+    found = {
+        "rows": 1, "data": "new.csv", "left_out": {"unreadable": {}, "unknown_labels": {}, "not_answered": 0},
+        "figures": {"accuracy": figure, "f1": figure},
+        "before": {"accuracy": figure | {"value": 0.7, "shipped": 0.75}, "f1": figure}, "before_split": "test",
+        "scores": None, "slices": [], "headline": "accuracy",
+        "drift": {"lengths": {"trained": None}, "unknown": None, "labels": None},
+    }  # fmt: skip
+    told = _told(found, Path("bundle"))
+    assert told.startswith("1 row of new.csv")
+    assert "accuracy                0.5000  (0.4000 … 0.6000)   the run's own on test: 0.7500" in told
+    assert "the run's own on test: 0.5000" in told

@@ -31,10 +31,22 @@ def test_lengths_are_cut_at_quarters_and_every_row_has_one() -> None:
 def test_values_are_words_and_rare_ones_go_together() -> None:
     values = [None, "", "上海", 3, *(f"rare {number}" for number in range(30)), *["x"] * 5, *["y"] * 4]
     names = by_value(values)
-    assert names[0] == names[1] == "none"
+    assert names[0] == names[1] == "no value"
     assert names[-1] == "y"
     assert "other values" in names
     assert len(set(names)) == 13
+
+
+def test_values_that_begin_alike_stay_apart() -> None:
+    """Only their titles are cut; and what looks like one of our own titles is not put together with it."""
+    start = "https://example.org/a/rather/long/path/to/"
+    names = by_value([start + "one", start + "two", start + "one"])
+    assert names == [start[:40], f"{start[:40]} (2)", start[:40]]
+    assert by_value(["none", "", None]) == ["none", "no value", "no value"]
+    assert len(set(by_value(["no value", "", "other values", "no value"]))) == 3
+    odd = by_value(["other values", *["x"] * 9, *(f"rare {number}" for number in range(20))])
+    assert odd[0] == "other values (2)"
+    assert odd[-1] == "other values"
 
 
 def test_figures_are_those_of_the_rows_and_the_rest() -> None:
@@ -61,6 +73,20 @@ def test_a_planted_weakness_is_marked_and_noise_is_not(rows: int) -> None:
         marked = [one for one in compared_slices(ACCURACY, statistics(weak), FACTS, {"d": names}) if one["apart"]]
         assert "q" in [one["value"] for one in marked]
     assert false <= 1, "5 % of the reports, by Holm's method over the slices"
+
+
+def test_what_is_all_wrong_is_marked_among_many_slices_too() -> None:
+    """Holm's method multiplies by the number of slices: with sixty, a thousand random parts cannot be enough."""
+    random = np.random.default_rng(0)
+    values = {f"c{number}": random.integers(12, size=2000) for number in range(5)}
+    right = (values["c0"] != 3) & (random.random(2000) < 0.95)
+    dimensions = {by: [str(value) for value in of_rows] for by, of_rows in values.items()}
+    found = compared_slices(ACCURACY, statistics(right), FACTS, dimensions)
+    assert len(found) == 60
+    apart = [one for one in found if one["apart"]]
+    assert {one["by"] for one in apart} == {"c0"}, "where one value is all wrong, the others of its column are better"
+    assert [one["value"] for one in apart if one["figure"]["value"] < one["rest"]] == ["3"]
+    assert found == compared_slices(ACCURACY, statistics(right), FACTS, dimensions)
 
 
 def test_all_right_small_slices_are_no_finding() -> None:

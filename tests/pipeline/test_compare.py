@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,18 +78,142 @@ def test_what_is_no_run_is_refused(tmp_path: Path, hft_here: Callable[..., Any])
     assert hft_here("report", tmp_path).code == 2
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("report.json", '{"name": "x", "metrics": {}}', "created"),
+        ("report.json", '{"name": "x", "metrics": 5}', "is no report"),
+        ("report.json", "[]", "is no report"),
+        ("report.json", {"metrics": {"test": {"accuracy": 0.8}}}, "metrics.test.accuracy"),
+        ("report.json", {"headline": 3}, "headline"),
+        ("report.json", {"seeds": []}, "seeds"),
+        ("report.json", {"cost": {}}, "cost.cpu_seconds"),
+        ("run.json", {"store": 5}, "store"),
+        ("run.json", {"nodes": {"evaluate": {"key": "a"}}}, "nodes.evaluate.parts"),
+        ("run.json", {"nodes": {"evaluate": {"key": "a", "parts": {"kind": "evaluate", "settings": {}}}}}, "'task'"),
+        ("run.json", "5", "is damaged"),
+        ("run.json", None, "has no run.json"),
+    ],
+)
+def test_damaged_runs_are_named(
+    tmp_path: Path, hft_here: Callable[..., Any], file: str, content: dict[str, Any] | str | None, said: str
+) -> None:
+    first, second = fake(tmp_path / "a"), fake(tmp_path / "b")
+    if content is None:
+        (second / file).unlink()
+    elif isinstance(content, str):
+        (second / file).write_text(content, encoding="utf-8")
+    else:
+        (second / file).write_text(json.dumps(json.loads((second / file).read_text("utf-8")) | content))
+    found = hft_here("compare", first, second)
+    assert found.code == 9, found.err
+    assert str(second) in found.err
+    assert said in found.err
+
+
+def test_a_page_that_cannot_be_written_is_an_error_with_its_place(tmp_path: Path, hft_here: Callable[..., Any]) -> None:
+    runs = [fake(tmp_path / name) for name in "ab"]
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "file" / "page.html", Path("/proc/page.html")):
+        found = hft_here("compare", *runs, "--html", place)
+        assert (found.code, f"{place} cannot be written" in found.err) == (7, True), found.err
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b", "file"], "nothing is left aside"
+
+
+def measured(
+    folder: Path, errors: list[float], task: str = "regression", digest: str = "abc", name: str = "main", **metric: Any
+) -> Path:
+    """A run whose store has what each row came to, by an absolute error that decides nothing."""
+    import numpy as np
+
+    figures = {"value": sum(errors) / len(errors), "low": 0.0, "high": 9.0}
+    report: dict[str, Any] = {"headline": {"split": "test", "metric": "pearson", "greater_is_better": True}}
+    report |= {"task": task, "metrics": {"test": {"pearson": figures, "mae": figures, "mae[far]": figures}}}
+    report["measured"] = {"test": {"rows": len(errors), "digest": digest}}
+    fake(folder, **report)
+    kept = folder / "store" / "objects" / "key"
+    kept.mkdir(parents=True)
+    np.save(kept / "test.1.npy", np.stack([np.array(errors), np.ones(len(errors))], axis=1))
+    (kept / "facts.json").write_text("{}", encoding="utf-8")
+    (kept / "test.json").write_text(json.dumps({"rows": len(errors), "digest": digest}), encoding="utf-8")
+    (kept / "MANIFEST.json").write_text("{}", encoding="utf-8")
+    note = json.loads((folder / "run.json").read_text("utf-8"))
+    metrics = [{"type": "pearson", "name": "pearson"}, {"type": "mae", "name": "mae"} | metric]
+    settings = {"task": [name, {"type": task}], "metrics": metrics}
+    note["nodes"] = {"evaluate": {"key": "key", "parts": {"kind": "evaluate", "settings": settings}}}
+    (folder / "run.json").write_text(json.dumps(note), encoding="utf-8")
+    return folder
+
+
 def test_without_the_store_there_is_no_pairing_and_it_is_said(tmp_path: Path, hft_here: Callable[..., Any]) -> None:
-    runs = [fake(tmp_path / name) for name in ("a", "b", "c")]
+    runs = [measured(tmp_path / name, [1.0, 2.0]) for name in ("a", "b", "c")]
+    for run in runs:
+        shutil.rmtree(run / "store")
     found = json.loads(hft_here("compare", *runs, "--json").out)
     assert [(one["run"], one["against"]) for one in found["differences"]] == [(1, 0), (2, 0), (2, 1)]
     assert all("no longer has" in one["why"] for one in found["differences"])
     assert found["recipes"] == []
-    told = hft_here("compare", *runs, "--metric", "f1", "--html", tmp_path / "new" / "page.html")
+    told = hft_here("compare", *runs, "--metric", "mae", "--html", tmp_path / "new" / "page.html")
     assert told.code == 0, told.err
     assert "not paired" in told.out
     page = (tmp_path / "new" / "page.html").read_text("utf-8")
-    assert "f1 on test" in page
+    assert "mae on test (less is better)" in page
     assert "no longer has" in page
+    unknown = [fake(tmp_path / name) for name in ("d", "e")]
+    told = json.loads(hft_here("compare", *unknown, "--metric", "f1", "--json").out)
+    assert "does not say by which metric f1 was measured" in told["differences"][0]["why"]
+    assert told["greater_is_better"] is None
+
+
+def test_a_figure_that_decides_nothing_improves_as_its_metric_says(
+    tmp_path: Path, hft_here: Callable[..., Any]
+) -> None:
+    """The absolute error falls by 1 on each row."""
+    runs = [measured(tmp_path / "a", [1.0, 2.0, 3.0, 2.5]), measured(tmp_path / "b", [0.0, 1.0, 2.0, 1.4])]
+    found = json.loads(hft_here("compare", *runs, "--metric", "mae", "--json").out)
+    assert found["greater_is_better"] is False
+    (entry,) = found["differences"]
+    assert entry["difference"] == pytest.approx(-1.025)
+    assert entry["low"] <= entry["difference"] <= entry["high"] < 0
+    assert "mae on test (less is better)" in hft_here("compare", *runs, "--metric", "mae").out
+    told = json.loads(hft_here("compare", *runs, "--metric", "mae[far]", "--json").out)
+    assert told["greater_is_better"] is False
+    assert told["differences"][0]["why"] == "mae[far] is a detail of mae; only a metric's main figure can be paired"
+
+
+def test_tasks_that_answer_in_the_same_form_are_compared(tmp_path: Path, hft_here: Callable[..., Any]) -> None:
+    first = measured(tmp_path / "a", [1.0, 2.0, 3.0])
+    alike = measured(tmp_path / "b", [1.0, 2.0, 4.0], task="sentence-similarity")
+    found = json.loads(hft_here("compare", first, alike, "--metric", "mae", "--json").out)
+    assert found["task"] == "regression, sentence-similarity"
+    assert found["differences"][0]["difference"] == pytest.approx(1 / 3)
+    for other, code, said in (
+        (measured(tmp_path / "c", [1.0, 2.0, 4.0], task="text-classification"), 2, "answer in the same form"),
+        (measured(tmp_path / "d", [1.0, 2.0, 4.0], digest="else"), 3, "other rows of test"),
+        (measured(tmp_path / "e", [1.0, 2.0, 4.0], type="mse"), 2, "mae was measured with other settings"),
+    ):
+        refused = hft_here("compare", first, other, "--metric", "mae")
+        assert (refused.code, said in refused.err) == (code, True), refused.err
+
+
+def test_a_report_is_written_whole_or_not_at_all(
+    tmp_path: Path, hft_here: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hft_core.report import card, html
+
+    run = fake(tmp_path / "a")
+    (run / "report.html").write_text("as before", encoding="utf-8")
+    monkeypatch.setattr(html, "render", lambda content: "new \ud800")  # it cannot be encoded: an end in the middle
+    monkeypatch.setattr(card, "render_card", lambda content: "new")
+    assert hft_here("report", run).code != 0
+    assert (run / "report.html").read_text("utf-8") == "as before"
+    assert sorted(file.name for file in run.iterdir()) == ["report.html", "report.json", "run.json"]
+    monkeypatch.setattr(html, "render", lambda content: "new")
+    (run / "README.md").mkdir()
+    refused = hft_here("report", run)
+    assert (refused.code, "README.md cannot be written" in refused.err) == (7, True), refused.err
+    (run / "run.json").write_text("5", encoding="utf-8")
+    assert hft_here("report", run).code == 9
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +67,41 @@ def test_the_report_has_slices_scores_and_perplexity(sliced: Any) -> None:
 
 def test_a_column_that_is_not_there_is_named_before_anything_is_trained(sliced: Any) -> None:
     sliced.recipe["evaluate"]["slices"] = ["source"]
-    with pytest.raises(hft_core.DataError, match=r"dev\.csv has no column 'source', which `evaluate\.slices` names"):
+    with pytest.raises(hft_core.DataError, match=r"test\.csv has no column 'source', which `evaluate\.slices` names"):
         sliced.run()
     assert not list((sliced.folder / ".hft").glob("objects/*/model"))
 
 
 def test_slices_change_nothing_but_the_rows_that_are_measured(sliced: Any) -> None:
     without = sliced.plan(evaluate={"metrics": [{"type": "accuracy"}, {"type": "f1"}]})
-    keys = sliced.plan()
-    assert {name for name in keys if keys[name] != without[name]} >= {"prepare validation", "prepare test"}
-    assert keys["prepare train"] == without["prepare train"]
-    assert keys["stage adapt"] == without["stage adapt"]
+    assert sliced.plan() == without | {"slices test": sliced.plan()["slices test"]}
+    del sliced.recipe["data"]["test"]
+    assert "slices validation" in sliced.plan()
+
+
+@pytest.mark.slow
+def test_rows_that_were_split_off_keep_their_values(project: Any) -> None:
+    """They stand in the file of the training rows, in which one cannot be used, and others become train."""
+    with (project.folder / "train.csv").open("a", encoding="utf-8") as file:
+        file.write(",neg\n")
+    with_source(project.folder / "train.csv")
+    del project.recipe["data"]["validation"], project.recipe["data"]["test"], project.recipe["data"]["corpus"]
+    project.recipe["stages"] = project.recipe["stages"][1:]
+    project.recipe["evaluate"] = {"metrics": [{"type": "accuracy"}], "slices": ["来源", "label"]}
+    run = project.run("stages.0.epochs=1")
+    report = json.loads((run.folder / "report.json").read_text("utf-8"))
+    note = json.loads((run.folder / "run.json").read_text("utf-8"))
+    from hft_core.data.table import read_all
+
+    with (project.folder / "train.csv").open(encoding="utf-8", newline="") as stream:
+        source = {row["text"]: row["来源"] for row in csv.DictReader(stream)}
+    objects = Path(note["store"]) / "objects"
+    rows = read_all(objects / note["nodes"]["prepare train"]["key"] / "validation.arrow")
+    expected = {
+        "来源": Counter(source[text] for text in rows["text"]),
+        "label": Counter(rows["label"]),
+    }
+    for by, counts in expected.items():
+        assert {one["value"]: one["rows"] for one in report["slices"] if one["by"] == by} == counts
+    again = project.plan("stages.0.epochs=1", evaluate={"metrics": [{"type": "accuracy"}]})
+    assert again["stage tune"] == note["nodes"]["stage tune"]["key"]

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.plugin_files import SHOUT
+
 LR = "stages.1.optimizer.lr"
 
 
@@ -113,6 +115,82 @@ def test_settings_that_are_none(searched: Any, hft_here: Any, change: Any, expec
     refused(searched, hft_here, 2, expected)
 
 
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ({"stages.1.optimizer.lrr": {"low": 1e-5, "high": 1e-3}, LR: {"low": 1e-4, "high": 1e-3}}, "unknown key 'lrr'"),
+        ({"stages.1.batch_size": {"low": 1.5, "high": 8.5}}, "expected a whole number"),
+        ({"stages.7.epochs": {"choices": [1, 2, 3]}, LR: {"choices": [0.1, 0.2]}}, "stages is a list of 2"),
+        ({LR: {"low": -1e-3, "high": 1e-3}, "stages.1.epochs": {"low": 1, "high": 3}}, "expected more than 0"),
+    ],
+)
+def test_one_mistake_is_told_once(searched: Any, hft_here: Any, space: Any, said: str) -> None:
+    """Not for each end, nor again for all fields together."""
+    searched.recipe["search"]["space"] = space
+    outcome = hft_here("check", searched.write())
+    assert outcome.code == 2
+    assert outcome.err.count(said) == 1, outcome.err
+    assert outcome.err.count("search.space") == 1, outcome.err
+
+
+def test_each_choice_that_is_none_is_told(searched: Any, hft_here: Any) -> None:
+    searched.recipe["search"]["space"] = {"stages.1.optimizer.type": {"choices": ["adam", "adm", "gds"]}}
+    refused(searched, hft_here, 2, "type = 'adm'", "type = 'gds'")
+
+
+# ---- what trials are measured by ----
+
+
+def test_another_target(searched: Any, hft_here: Any) -> None:
+    """Also where no field is named after it, and where only a middle choice has it."""
+    for file in ("train", "dev", "test"):
+        path = searched.folder / f"{file}.csv"
+        lines = path.read_text("utf-8").splitlines()
+        path.write_text("\n".join(f"{line},{'心情' if n == 0 else n % 2}" for n, line in enumerate(lines)), "utf-8")
+    target = "trials would be measured by another target"
+    searched.recipe["search"]["space"] = {"task.label": {"choices": ["sentiment", "心情"]}}
+    refused(searched, hft_here, 2, "with task.label = '心情': ", target)
+    whole = [{**searched.recipe["task"], **more} for more in ({}, {"label": "心情"}, {"threshold": "f1"})]
+    searched.recipe["search"]["space"] = {"task": {"choices": whole}}
+    refused(searched, hft_here, 2, target)
+
+
+def test_a_target_that_is_read_otherwise(searched: Any, hft_here: Any) -> None:
+    """The column is the same, what is right is not; a threshold changes neither. A column that is missing is told."""
+    for file in ("train", "dev", "test"):
+        path = searched.folder / f"{file}.csv"
+        first, *lines = path.read_text("utf-8").splitlines()
+        marks = ("a|b;c", "a;b", "b;c|a")
+        path.write_text("\n".join([first, *(f"{line};{marks[n % 3]}" for n, line in enumerate(lines))]), "utf-8")
+    searched.recipe["task"] = {
+        "type": "multi-label-classification",
+        "text": "review",
+        "labels": "sentiment",
+        "separator": ";",
+    }
+    space = searched.recipe["search"]["space"] = {"task.separator": {"choices": [";", "|"]}}
+    refused(searched, hft_here, 2, "with task.separator = '|': ", "measured by another target")
+    del space["task.separator"]
+    space["task.thresholds"] = {"choices": ["shared", 0.4]}
+    assert hft_here("check", searched.write()).code == 0
+    space["task.labels"] = {"choices": ["sentiment", "mood"]}
+    refused(searched, hft_here, 3, "with task.labels = 'mood': ", "no column 'mood'")
+
+
+def test_training_rows_that_validation_is_split_off(searched: Any, hft_here: Any) -> None:
+    more = searched.folder / "more.csv"
+    more.write_text((searched.folder / "train.csv").read_text("utf-8") + "one more,neg\n", "utf-8")
+    searched.recipe["search"]["space"] = {"data.train.path": {"choices": ["train.csv", "more.csv"]}}
+    assert hft_here("check", searched.write()).code == 0, "validation is a file of its own"
+    del searched.recipe["data"]["validation"]
+    refused(searched, hft_here, 2, "with data.train.path = 'more.csv': ", "measured on other rows", "give a source of")
+
+
+def test_what_a_task_decides_by_may_be_searched(searched: Any, hft_here: Any) -> None:
+    searched.recipe["search"]["space"] = {"task.threshold": {"choices": [0.4, "f1", None]}}
+    assert hft_here("check", searched.write()).code == 0
+
+
 def test_a_recipe_without_a_search(searched: Any, hft_here: Any) -> None:
     del searched.recipe["search"]
     refused(searched, hft_here, 2, "the recipe has no `search`; add what to try", check=False)
@@ -173,7 +251,19 @@ def test_a_database_that_is_a_folder(searched: Any, hft_here: Any) -> None:
 def test_a_url_that_is_none(searched: Any, hft_here: Any) -> None:
     outcome = hft_here("search", searched.write(), "--storage", "my database")
     assert outcome.code == 2, outcome
-    assert "'my database' is no database URL" in outcome.err
+    assert "what --storage (or HFT_SEARCH_STORAGE) gives is no database URL" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgres//me:secret@host/db", "postgresql://me:secret@host:port/db", "me:secret", "postgres://me:secret@host/db"],
+)
+def test_a_password_in_what_is_no_url(searched: Any, hft_here: Any, url: str) -> None:
+    for command in (["--storage", url], []):
+        outcome = hft_here("search", searched.write(), *command, HFT_SEARCH_STORAGE=url)
+        assert outcome.code in (2, 4, 7), outcome
+        assert "secret" not in outcome.err + outcome.out
+        assert "Traceback" not in outcome.err
 
 
 def test_a_database_without_its_driver_or_server(searched: Any, hft_here: Any) -> None:
@@ -194,14 +284,14 @@ def test_another_search_of_the_study(searched: Any, hft_here: Any) -> None:
         refused(searched, hft_here, 8, "another hft search is at work on the study 'searched'", check=False)
 
 
-def begin(scratch: Any, hft_here: Any) -> None:
+def begin(scratch: Any, hft_here: Any, name: str = "searched") -> None:
     """Make the study, with one trial that has ended."""
     import optuna
 
     from hft_core.search.database import sqlite_url
 
     assert hft_here("search", scratch.write(), "--dry-run").code == 0
-    study = optuna.load_study(storage=sqlite_url(database(scratch)), study_name="searched")
+    study = optuna.load_study(storage=sqlite_url(database(scratch).with_stem(name)), study_name=name)
     study.add_trial(optuna.create_trial(value=0.5))
 
 
@@ -234,6 +324,63 @@ def test_a_study_of_other_data(searched: Any, hft_here: Any) -> None:
     file = searched.folder / "train.csv"
     file.write_text(file.read_text("utf-8") + "one more,neg\n", encoding="utf-8")
     refused(searched, hft_here, 2, "its data, or a default, is another", check=False)
+
+
+def with_plugin(scratch: Any) -> Path:
+    """Let the recipe use a plugin of one file."""
+    file: Path = scratch.folder / "shout.py"
+    file.write_text(SHOUT, encoding="utf-8")
+    scratch.recipe["plugins"] = ["shout.py"]
+    scratch.recipe["prepare"] = {"augment": [{"type": "shout"}]}
+    return file
+
+
+def test_a_study_of_other_plugin_code(searched: Any, hft_here: Any) -> None:
+    file = with_plugin(searched)
+    begin(searched, hft_here)
+    file.write_text(SHOUT.replace("upper()", "lower()"), encoding="utf-8")
+    said = "a plugin's code is another: shout (file "
+    refused(searched, hft_here, 2, said, "begin another with `search: {study: NAME}`", check=False)
+    file.write_text(SHOUT, encoding="utf-8")
+    assert hft_here("search", searched.write(), "--dry-run").code == 0
+
+
+def test_plugin_files_of_one_name_are_told_apart(searched: Any, hft_here: Any) -> None:
+    file, other = with_plugin(searched), searched.folder / "more" / "shout.py"
+    other.parent.mkdir()
+    other.write_text(SHOUT.replace('"shout"', '"whisper"').replace("Shout", "Whisper"), encoding="utf-8")
+    searched.recipe["plugins"].append("more/shout.py")
+    searched.recipe["prepare"]["augment"].append({"type": "whisper"})
+    begin(searched, hft_here)
+    file.write_text(SHOUT.replace("upper()", "lower()"), encoding="utf-8")
+    refused(searched, hft_here, 2, "a plugin's code is another: shout (file ", check=False)
+
+
+def test_plugin_code_of_a_choice_counts_and_other_code_does_not(searched: Any, hft_here: Any) -> None:
+    """In the middle of three, where neither end of the space has it; a plugin that is not used may change."""
+    file = with_plugin(searched)
+    del searched.recipe["prepare"]
+    begin(searched, hft_here)
+    file.write_text(SHOUT + "# later\n", encoding="utf-8")
+    assert hft_here("search", searched.write(), "--dry-run").code == 0
+    choices: list[list[Any]] = [[], [{"type": "shout"}], [{"type": "random-swap"}]]
+    searched.recipe["search"] |= {"study": "choices", "space": {"prepare.augment": {"choices": choices}}}
+    begin(searched, hft_here, "choices")
+    file.write_text(SHOUT, encoding="utf-8")
+    refused(searched, hft_here, 2, "a plugin's code is another: shout (file ", check=False)
+
+
+def test_another_version_of_hft_is_noted(searched: Any, hft_here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time from then on, and the study goes on."""
+    import hft_core
+
+    begin(searched, hft_here)
+    here = hft_core.__version__
+    monkeypatch.setattr(hft_core, "__version__", "99.1")
+    for _ in range(2):
+        outcome = hft_here("search", searched.write(), "--dry-run")
+        assert outcome.code == 0, outcome
+        assert f"the study 'searched' is of hft {here} and 99.1" in outcome.err
 
 
 def test_what_changes_no_trial_is_no_other_study(searched: Any, hft_here: Any) -> None:

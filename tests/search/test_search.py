@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.plugin_files import SHOUT
+
 pytestmark = pytest.mark.slow
 NEVER = 1500.0
 """Seconds after which a small search counts as stuck."""
@@ -204,3 +206,42 @@ def test_minutes_end_it_and_the_first_trial_always_runs(searched: Any, hft: Call
     assert outcome.code == 0, outcome.err
     assert len(found(searched)["trials"]) == 1
     assert "goes on with the same study" in outcome.out
+
+
+def reached(scratch: Any, ended: int) -> None:
+    """Wait until so many trials have ended."""
+    deadline = time.monotonic() + NEVER
+    page = scratch.folder / "runs" / "searched.search" / "search.json"
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        if page.is_file() and sum(trial["state"] == "complete" for trial in found(scratch)["trials"]) >= ended:
+            return
+
+
+def test_a_recipe_that_is_edited_meanwhile(searched: Any, start: Callable[..., Any]) -> None:
+    """The best one is made of what was searched."""
+    searched.recipe["search"]["trials"] = 2
+    recipe = searched.write()
+    process = start("search", recipe)
+    reached(searched, 1)
+    recipe.write_text("name: 别的\nstages: []\n", encoding="utf-8")
+    _, err = process.communicate(timeout=NEVER)
+    assert process.returncode == 0, err
+    best = (searched.folder / "recipe.best.yaml").read_text("utf-8")
+    assert "searched-best" in best
+    assert "别的" not in best
+
+
+def test_a_plugin_that_changes_meanwhile(searched: Any, start: Callable[..., Any]) -> None:
+    """No trial of other code is trained: the search ends, and the next one is refused."""
+    file = searched.folder / "shout.py"
+    file.write_text(SHOUT, encoding="utf-8")
+    searched.recipe |= {"plugins": ["shout.py"], "prepare": {"augment": [{"type": "shout"}]}}
+    searched.recipe["search"]["trials"] = 6
+    process = start("search", searched.write())
+    reached(searched, 1)
+    file.write_text(SHOUT.replace("upper()", "lower()"), encoding="utf-8")
+    _, err = process.communicate(timeout=NEVER)
+    assert process.returncode == 4, err
+    assert "has changed since the search began" in err
+    assert not any(trial["state"] == "failed" for trial in found(searched)["trials"])

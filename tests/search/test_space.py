@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,15 @@ import pytest
 from hft_core.recipe import load_recipe
 from hft_core.recipe.search import Dimension
 from hft_core.registry import load_registry
-from hft_core.search.search import short_name
-from hft_core.search.space import checked, points, variant, written
+from hft_core.search.checks import checked
+from hft_core.search.search import Search
+from hft_core.search.space import at, inside, place, points, size, variant, written
 from hft_core.search.study import Entry
+from hft_core.search.summary import content
 from hft_core.search.winner import write_best
+from hft_core.search.words import short_name
+from hft_core.store.store import Store
+from hft_core.training.stopping import StopRequest
 
 LR = "stages.1.optimizer.lr"
 
@@ -84,6 +90,25 @@ def test_the_recipes_own_values(searched: Any, changed: Any, expected: Any) -> N
 
 
 @pytest.mark.parametrize(
+    ("dimension", "value", "expected"),
+    [
+        (Dimension(low=0.05, high=0.4, step=0.05), 0.15, True),
+        (Dimension(low=0.05, high=0.4, step=0.05), 0.4, True),
+        (Dimension(low=0.05, high=0.4, step=0.05), 0.16, False),
+        (Dimension(low=0.05, high=0.4, step=0.05), 0.45, False),
+        (Dimension(low=0.0, high=1.0, step=0.3), 1.0, False),
+        (Dimension(low=2, high=9, step=3), 5, True),
+        (Dimension(low=2, high=9, step=3), 9, False),
+        (Dimension(low=1, high=4), True, False),
+        (Dimension(low=1, high=4), 2.0, False),
+        (Dimension(low=0.0, high=1.0), 1, True),
+    ],
+)
+def test_a_value_on_the_grid_is_inside(dimension: Dimension, value: Any, expected: bool) -> None:
+    assert inside(dimension, value) is expected
+
+
+@pytest.mark.parametrize(
     ("space", "expected"),
     [
         ({"a": Dimension(choices=[1, 2, 3]), "b": Dimension(low=1, high=4)}, 12),
@@ -95,6 +120,10 @@ def test_the_recipes_own_values(searched: Any, changed: Any, expected: Any) -> N
 )
 def test_how_many_points_a_space_has(space: Any, expected: int | None) -> None:
     assert points(space) == expected
+    for dimension in space.values():
+        values = [at(dimension, number) for number in range(size(dimension) or 0)]
+        assert [place(dimension, value) for value in values] == list(range(len(values)))
+        assert all(inside(dimension, value) for value in values)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +192,9 @@ search:
     }
     best = Entry(4, "complete", values, 0.91234, {}, {})
     assert loaded.recipe.search is not None
-    target = write_best(file, ["seed=5"], base, loaded.recipe.search, best, "f1")
+    searched_text = file.read_text("utf-8")
+    file.write_text("name: another\nstages: []\n", encoding="utf-8")  # meanwhile, which is no matter
+    target = write_best(file, searched_text, ["seed=5"], base, loaded.recipe.search, best, "f1")
     text = target.read_text("utf-8")
     assert text.startswith("# Written by hft search recipe.yaml: trial 4, f1 0.9123 on validation.\n# 我的配方\n")
     assert "# how it is trained" in text
@@ -175,4 +206,31 @@ search:
     wanted = variant(base, registry, values).recipe.model_copy(update={"name": "searched-best"})
     assert found.model_dump() == wanted.model_dump()
     assert (found.name, found.seed, found.search, found.evaluate.best) == ("searched-best", 5, None, "f1")
-    assert write_best(file, [], base, loaded.recipe.search, best, "f1") == target, "its own file may be replaced"
+    assert write_best(file, searched_text, [], base, loaded.recipe.search, best, "f1") == target, (
+        "its own file may be replaced"
+    )
+
+
+@pytest.mark.parametrize("budget", [{"trials": 30}, {"minutes": 5}])
+def test_it_is_complete_once_every_point_was_tried(searched: Any, tmp_path: Path, budget: Any) -> None:
+    """However many trials were asked for, and also where only minutes are; nothing more is begun."""
+    searched.recipe["search"] = {"space": {"stages.1.batch_size": {"choices": [8, 16]}}, **budget}
+    registry = load_registry()
+    loaded = load_recipe(searched.write(), registry)
+    with Search(loaded, registry, Store(tmp_path / "store"), tmp_path / "out", print) as search:
+        for expected in (False, True):
+            search.study.end(search.study.begin(), "complete", 0.5)
+            assert content(search)["complete"] is expected
+        assert search.run(StopRequest()).number == 0
+        assert len(search.study.entries()) == 2
+
+
+def test_what_a_trial_costs_is_that_of_the_dearer_end(searched: Any, tmp_path: Path) -> None:
+    del searched.recipe["data"]["corpus"]
+    tune = searched.recipe["stages"].pop()
+    searched.recipe["stages"] = [tune]
+    searched.recipe["search"]["space"] = {"stages": {"choices": [[tune], [tune, tune]]}}
+    registry = load_registry()
+    loaded = load_recipe(searched.write(), registry)
+    with Search(loaded, registry, Store(tmp_path / "store"), tmp_path / "out", print) as search:
+        assert search.cost().stages == 2

@@ -12,8 +12,8 @@ import pytest
 
 from hft_core.recipe.search import Dimension
 from hft_core.search.database import sqlite_url
-from hft_core.search.search import FORMAT
 from hft_core.search.study import Attempt, Entry, Study
+from hft_core.search.summary import FORMAT
 
 SPACE = {
     "lr": Dimension(low=1e-5, high=1e-1, log=True),
@@ -25,10 +25,12 @@ SPACE = {
 OWN = {"lr": 1e-4, "batch": 16, "layers": 2, "source": {"scratch": "微"}, "rate": 0.5}
 
 
-def opened(file: Path, own: Any = None, prune: str | None = "median", **changes: Any) -> Study:
-    identity = {"key": "same", "space": {}, "metric": "f1", "prune": prune, "recipe": {}}
+def opened(
+    file: Path, own: Any = None, prune: str | None = "median", space: dict[str, Dimension] = SPACE, **changes: Any
+) -> Study:
+    identity: dict[str, Any] = {"key": "same", "space": {}, "metric": "f1", "prune": prune, "plugins": {}, "recipe": {}}
     settings = {"own": own, "greater_is_better": True, "prune": prune, "seed": 3} | changes
-    return Study(sqlite_url(file), "study", SPACE, identity, **settings)
+    return Study(sqlite_url(file), "study", space, identity, **settings)
 
 
 def figure(values: Any, epoch: int) -> float:
@@ -148,6 +150,53 @@ def test_values_are_those_of_the_space(tmp_path: Path) -> None:
     importance = study.importance()
     assert sum(importance.values()) == pytest.approx(1)
     assert max(importance, key=lambda path: importance[path]) == "lr"
+
+
+GRIDS: list[dict[str, Dimension]] = [
+    {"lr": Dimension(choices=[1e-5, 2e-5, 3e-5, 5e-5]), "batch": Dimension(choices=[8, 16, {"微": 1}])},
+    {"epochs": Dimension(low=1, high=12)},
+    {"rate": Dimension(low=0.1, high=0.62, step=0.1), "layers": Dimension(low=2, high=7, step=3)},
+]
+"""Of twelve points each."""
+
+
+@pytest.mark.parametrize("space", GRIDS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_point_is_tried_twice(tmp_path: Path, space: dict[str, Dimension], seed: int) -> None:
+    """A space of twelve points takes twelve trials, of which the sampler loves the first."""
+    study = opened(tmp_path / "grid.db", space=space, seed=seed)
+    points = []
+    for number in range(12):
+        assert not study.exhausted()
+        attempt = study.begin()
+        points.append(attempt.values)
+        study.end(attempt, "complete", 1.0 / (number + 1))
+    assert study.exhausted()
+    assert len({str(point) for point in points}) == 12
+
+
+def test_what_has_failed_may_be_tried_again(tmp_path: Path) -> None:
+    study = opened(tmp_path / "grid.db", space={"batch": Dimension(choices=[8, 16])})
+    study.end(study.begin(), "complete", 0.5)
+    failed = study.begin()
+    study.end(failed, "failed", reason="the disk")
+    assert not study.exhausted()
+    assert study.begin().values == failed.values
+
+
+def test_kills_change_nothing_in_a_space_of_few_points(tmp_path: Path) -> None:
+    found = []
+    for name, killed in (("whole", False), ("killed", True)):
+        study = opened(tmp_path / f"{name}.db", space=GRIDS[0])
+        for number in range(12):
+            attempt = study.begin()
+            if killed and number in (1, 6, 11):
+                study = opened(tmp_path / f"{name}.db", space=GRIDS[0])
+                study.take_up(True, set())
+                attempt = study.begin()
+            study.end(attempt, "complete", 1.0 / (number + 1))
+        found.append(what(study.entries()))
+    assert found[0] == found[1]
 
 
 def test_a_tie_goes_to_the_first_and_less_may_be_better(tmp_path: Path) -> None:

@@ -68,7 +68,6 @@ def _finished(
     """One task of the trained net."""
     from hft_core.training.inference import torch_call
 
-    aside = {ROW, VARIANT, *recipe.evaluate.slices} - set(rows.roles.columns)
     return Finished(
         name=recipe.name,
         head=rows.name,
@@ -77,7 +76,7 @@ def _finished(
         model=recipe.model,
         preprocessor=preprocessor,
         cleaners=[cleaner for cleaner in recipe.prepare.clean if isinstance(cleaner, TextCleaner)],
-        validation={name: values for name, values in rows.raw("validation").items() if name not in aside},
+        validation={name: values for name, values in rows.raw("validation").items() if name not in (ROW, VARIANT)},
         metrics=metrics,
         call=torch_call(net, rows.name),
         folder=model,

@@ -38,25 +38,24 @@ languages without spaces, and what it learns of them hardly changes."""
 
 def prepare_train_step(
     task: Task, reader: Reader, shares: Mapping[str, float], cleaners: Sequence[Cleaner], kept_out: Mapping[str, Reader],
-    fold: Fold | None, validation: Reader | None, slices: Sequence[str], out: Path, inputs: Folders, process: Process,
+    fold: Fold | None, validation: Reader | None, out: Path, inputs: Folders, process: Process,
 ) -> None:  # fmt: skip
     """Read and clean a task's training rows, set some aside for splits that have no source, learn the facts.
 
     Rows that stand in the sources `kept_out` are dropped first. With a `fold` they and those of `validation` are parted anew.
     """
     with _refused_rows_kept(out, process):
-        prepare_train(task, reader, shares, cleaners, out, kept_out, fold, validation, slices)
+        prepare_train(task, reader, shares, cleaners, out, kept_out, fold, validation)
     _say_what_became_of_rows(out, process)
 
 
 def prepare_held_out_step(
-    task: Task, reader: Reader, split: str, cleaners: Sequence[Cleaner], train: str, slices: Sequence[str],
-    out: Path, inputs: Folders, process: Process,
+    task: Task, reader: Reader, split: str, cleaners: Sequence[Cleaner], train: str, out: Path, inputs: Folders, process: Process,
 ) -> None:  # fmt: skip
     """Read and clean a task's validation or test rows, in the columns of its training rows."""
     known = Prepared.load(inputs[train])
     with _refused_rows_kept(out, process):
-        prepare_held_out(bound_task(task, known), known.facts, reader, split, cleaners, out, slices)
+        prepare_held_out(bound_task(task, known), known.facts, reader, split, cleaners, out)
     _say_what_became_of_rows(out, process)
 
 
