@@ -48,6 +48,7 @@ def in_store(store: Path) -> list[Path]:
     return sorted(store.glob("objects/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "step"),
     [

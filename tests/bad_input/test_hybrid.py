@@ -102,6 +102,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_later_stage_that_cannot_begin(
     second: Any, hft_here: Any, refused: Any, nothing_trained: Any, fault: str

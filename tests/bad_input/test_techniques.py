@@ -54,6 +54,7 @@ def complaints(tiny: Any, registry: Registry) -> Callable[..., str]:
     return check
 
 
+@pytest.mark.slow
 def test_every_pair_is_refused_or_makes_sense(complaints: Callable[..., str], registry: Registry) -> None:
     """All ordered pairs of what is installed: a new technique has to be thought of here."""
     kinds = sorted(

@@ -56,6 +56,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return hft_core.run(project(tmp_path_factory.mktemp("trained"), rows=320, epochs=12))
 
 
+@pytest.mark.slow
 def test_it_learns_to_find_the_other_text(trained: Any) -> None:
     assert trained.metrics["validation"]["pair-retrieval"] > 0.5  # chance is below 0.05
     near, far = trained.predict(
@@ -92,6 +93,7 @@ def test_the_commands_predict_and_verify(trained: Any, hft_here: Any, tmp_path: 
         assert answer["score"] == pytest.approx(float(one @ two))
 
 
+@pytest.mark.slow
 def test_a_run_that_crashed_ends_with_the_same_weights(tmp_path: Path, crash_at: Any) -> None:
     """With dropout and cached gradients: four pieces a step, joined by masked language modelling."""
     objectives = [

@@ -119,6 +119,7 @@ def assert_same(found: Update, wanted: Update) -> None:
         assert float((found[name] - change).abs().max()) <= 1e-4 * scale, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("micro_batch", [4, 5])
 def test_pieces_change_nothing(
