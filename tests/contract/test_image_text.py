@@ -329,6 +329,7 @@ def test_what_is_saved_is_what_is_built_again(finished: Any) -> None:
     assert sorted(owned) == sorted(map(id, net.parameters())), "each parameter lies in exactly one part"
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_continues_to_the_same_weights(
     squares: Project, crash_at: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +345,7 @@ def test_a_run_that_dies_continues_to_the_same_weights(
     assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
 def test_its_text_may_be_read_by_a_transformer(squares: Project) -> None:
     squares.recipe["model"]["text"] = {
         "type": "bert",

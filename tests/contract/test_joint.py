@@ -98,6 +98,7 @@ def test_the_weight_is_that_of_the_step(joint: Any, monkeypatch: pytest.MonkeyPa
     assert [seen[step] for step in range(steps)] == pytest.approx([0.5 - 0.5 * s / (steps - 1) for s in range(steps)])
 
 
+@pytest.mark.slow
 def test_a_silent_objective_is_left_out_of_a_pretrain_stage_too(joint: Any) -> None:
     """Where the best epoch is chosen by held-out loss, and where the silent one stands first."""
     texts = (joint.folder / "corpus.txt").read_text("utf-8").splitlines()

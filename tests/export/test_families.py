@@ -114,6 +114,7 @@ def built(family: str, head: str, folder: Path) -> tuple[Any, TextPreprocessor, 
     return model, preprocessor, model.build(folder, preprocessor, {"main": HEADS[head]}).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "head"), matrix())
 def test_it_passes_the_gates_of_an_export(family: str, head: str, folder: Any, tmp_path: Path) -> None:
     model, preprocessor, net = built(family, head, folder(family))

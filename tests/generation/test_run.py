@@ -86,6 +86,7 @@ def test_its_figure_is_that_of_its_predictions(run: Any) -> None:
     assert np.exp(mean) == pytest.approx(run.metrics["validation"]["perplexity"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_8_bits_pass_or_are_refused(tmp_path: Path) -> None:
     import hft_core
     from hft_core.runtime import load

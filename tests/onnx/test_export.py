@@ -122,6 +122,7 @@ def test_without_validation_rows_nothing_is_exported(toy: Toy, tmp_path: Path) -
         Onnx(type="onnx").export(toy.net, run, tmp_path, toy.log.append)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt"])
 def test_models_of_transformers(family: str, tmp_path: Path) -> None:
     import torch

@@ -32,6 +32,7 @@ def losses_of(project: Any) -> Any:
     return [point["losses"] for point in json.loads(file.read_text())["history"] if "losses" in point]
 
 
+@pytest.mark.slow
 def test_fresh_variants_are_the_same_beside_training(one_stage: Callable[..., Any]) -> None:
     swap = {"type": "random-swap", "rate": 0.5}
     stored, fresh, beside = (

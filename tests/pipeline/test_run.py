@@ -159,6 +159,7 @@ def test_a_dict_gives_the_same_run(done: Any, monkeypatch: pytest.MonkeyPatch, e
     assert again.metrics == run.metrics
 
 
+@pytest.mark.slow
 def test_a_changed_recipe_keeps_the_old_folder(project: Any, events: Any) -> None:
     first = project.run()
     mark = first.report.read_text("utf-8")
@@ -251,6 +252,7 @@ def test_what_is_evaluated_has_the_trained_classifier(project: Any) -> None:
     assert found == wanted
 
 
+@pytest.mark.slow
 def test_machines_get_json(project: Any) -> None:
     """`plan --json` before, `run --json` at the end, nothing but JSON on standard output; two F1 scores side by side."""
     project.recipe["evaluate"] = {
@@ -271,6 +273,7 @@ def test_machines_get_json(project: Any) -> None:
     assert json.loads((Path(told["run"]) / "report.json").read_text("utf-8"))["headline"]["metric"] == "micro"
 
 
+@pytest.mark.slow
 def test_a_refused_precision_is_the_end_of_a_whole_report(
     tiny: Any, hft_here: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

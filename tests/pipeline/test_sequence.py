@@ -112,6 +112,7 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model" / "model.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kinds",
     ["finetune pretrain finetune", "pretrain pretrain finetune", "finetune finetune", "pretrain pretrain", "finetune pretrain"],

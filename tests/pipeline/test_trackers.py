@@ -136,6 +136,7 @@ def test_a_tracker_gets_what_is_measured(project: Any, fake: type[Rows]) -> None
     assert not progress.warnings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "call", ["__init__", "start", "store_init_configuration", "log", "log in the middle", "finish", "never"]
 )

@@ -302,6 +302,7 @@ def test_a_study_without_a_trial_is_nobodys(searched: Any, hft_here: Any) -> Non
     assert hft_here("search", searched.write(), "--dry-run").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

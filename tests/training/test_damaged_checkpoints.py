@@ -89,6 +89,7 @@ def unfinished(bert: Any, make_rows: Any, crashed: Any, tmp_path_factory: pytest
 BOTH = ["step-000000003", "step-000000004"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lost", "said_first"),
     [

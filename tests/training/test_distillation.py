@@ -110,6 +110,7 @@ def test_outputs_without_one_class_each_are_refused(outputs: dict[str, torch.Ten
         technique.loss(lambda batch, net=None: Loss(STUDENT.sum(), outputs), batch, torch.nn.Module())
 
 
+@pytest.mark.slow
 def test_a_student_comes_to_answer_as_its_teacher(bert: Any, make_rows: Any, taught: Path) -> None:
     """On rows that are all labelled `neg`, with a teacher that says `pos`: the more it weighs, the more it is believed."""
     parts = (bert.objective("classification"), labelled("neg", make_rows))
@@ -207,6 +208,7 @@ def test_a_killed_stage_ends_with_the_same_weights(bert: Any, make_rows: Any, ta
     survives(made, 3)
 
 
+@pytest.mark.slow
 def test_an_earlier_run_teaches(make_tiny: Any, hft_here: Any, tmp_path: Path) -> None:
     tiny = make_tiny(tmp_path / "project")
     assert hft_here("run", tiny.write("teacher.yaml")).code == 0

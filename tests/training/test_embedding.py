@@ -40,6 +40,7 @@ def weights(result: Any) -> dict[str, torch.Tensor]:
     return {name: tensor.detach() for name, tensor in result.net.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -147,6 +147,7 @@ def test_the_pooling_has_no_weights_and_is_no_new_head(bert: Any, make_rows: Any
     assert not [text for text in said if "new for this model" in text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("micro", [None, 4])
 def test_a_killed_stage_ends_with_the_same_weights(bert: Any, make_rows: Any, survives: Any, micro: int | None) -> None:
     def made(work: Path) -> Any:

@@ -40,6 +40,7 @@ def test_a_plugin_that_cannot_make_a_batch_is_named(tiny: Any, workers: int) -> 
     assert "Traceback" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_stop_is_said_once(tiny: Any, start: Any) -> None:
     import signal
 
