@@ -1,12 +1,12 @@
 """Rules on how a stage was trained: the rate, and the number of steps.
 
-All three ask first whether training came to nothing: the loss at the end is no lower than that of a model that knows how
-frequent the labels are (or than at the start), and rows that were trained on are predicted no better than by always saying
-the same, or, as the rows of validation, worse than a linear model predicts rows it has never seen. A run that went well is
-never told that its rate looks odd. What went wrong then shows in how far the weights went from where they started, relative
-to their size: a rate that is too high throws them many times that far, one that is too low leaves them where they were. In
-between lies what fine-tuning (some hundredths) and training from nothing (about once their size) need. The idea of judging
-updates by the size of the weights: A. Karpathy, A Recipe for Training Neural Networks (2019); Y. You et al., LAMB (2020).
+All three ask first whether training came to nothing: rows that were trained on are predicted no better than by always saying
+the same, or, as the rows of validation, worse than a linear model predicts rows it has never seen; and, but for a rate that is
+too high, the loss at the end is no lower than at the start, or than that of a model that knows how frequent the labels are.
+What went wrong then shows in how far the weights went from where they started, relative to their size: a rate that is too high
+throws them many times that far, one that is too low leaves them where they were. In between lies what fine-tuning (some
+hundredths) and training from nothing (about once their size) need. The idea of judging updates by the size of the weights:
+A. Karpathy, A Recipe for Training Neural Networks (2019); Y. You et al., LAMB (2020).
 
 Where a stage trains no task, or a task whose training rows were not predicted (texts are written piece by piece), a loss that
 hardly falls proves nothing: that of a known language model begins low. Then only a rate that is too high is said.
