@@ -23,6 +23,7 @@ _COMMANDS = {
     "plan": "Show what a run would do, and why.",
     "ablate": "Measure what each part of a recipe is worth.",
     "search": "Try values for a recipe's fields, and carry out the best.",
+    "tune": "Diagnose, change one thing, compare; keep what helps.",
     "report": "Write a run's report and model card again, from what it measured.",
     "compare": "Put runs side by side: figures, paired differences, recipes, cost.",
     "export": "Export a finished run's model again, or for the first time.",

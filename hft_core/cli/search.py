@@ -45,12 +45,15 @@ def command(
     """
     from hft_core.errors import RecipeError
     from hft_core.pipeline.progress import Lines, for_terminal
+    from hft_core.pipeline.rewrite import add_part
     from hft_core.pipeline.run import carry_out, store_of, typed_errors
+    from hft_core.recipe.beside import place_beside
     from hft_core.recipe.load import load_recipe
     from hft_core.recipe.plugins import registry_for
     from hft_core.search import summary
+    from hft_core.search.checks import settings_of
     from hft_core.search.search import Search
-    from hft_core.search.winner import place_of_best, write_best
+    from hft_core.search.winner import COMMAND, ENDING, write_best
     from hft_core.training.stopping import watch
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -58,8 +61,8 @@ def command(
     loaded, registry = load(recipe, overrides, plugins)
     text = recipe.read_text("utf-8-sig")  # the winner is made of what is searched, whatever the file becomes meanwhile
     store, say = store_of(loaded.folder), Lines().line
-    target = loaded.folder / "runs" / f"{loaded.recipe.name}.search"
-    place_of_best(recipe)
+    target = loaded.folder / "runs" / f"{settings_of(loaded).study or loaded.recipe.name}.search"
+    place_beside(recipe, ENDING, COMMAND)
     with (
         typed_errors(registry, target),
         watch(say) as stop,
@@ -83,7 +86,7 @@ def command(
     say(f"trial {best.number} is the best; carrying out {winner}")
     own_registry = registry_for(winner, plugins, disabled())
     run = carry_out(load_recipe(winner, own_registry), own_registry, None, for_terminal(), store=store)
-    summary.add_to_report(found, run.folder)
+    add_part(run.folder, "search", found)
     click.echo(
         json.dumps(_json(found, winner, run), ensure_ascii=False) if as_json else _told(found, recipe, winner, run)
     )
@@ -104,7 +107,7 @@ def _json(found: SearchContent, winner: Path, run: Run) -> dict[str, object]:
 def _told(found: SearchContent, recipe: Path, winner: Path, run: Run) -> str:
     """The best trials, what it took, and what to type next."""
     from hft_core.cli.run import shown
-    from hft_core.search.words import shown_value
+    from hft_core.recipe.words import shown_value
 
     complete = [trial for trial in found["trials"] if trial["figure"] is not None]
     sign = -1 if found["greater_is_better"] else 1

@@ -11,12 +11,11 @@ from hft_core.errors import PluginError
 from hft_core.pipeline.divergence import spared
 from hft_core.pipeline.nodes import Node, make_node, with_inputs
 from hft_core.pipeline.plan_data import DataNodes
-from hft_core.pipeline.plan_stages import StageNodes, evaluation_node, measuring
-from hft_core.pipeline.steps.diagnosis import diagnosis_step
-from hft_core.pipeline.steps.evidence import baselines_step, before_step
+from hft_core.pipeline.plan_evidence import baselines_node, before_node, diagnosis_node
+from hft_core.pipeline.plan_stages import StageNodes, evaluation_node
 from hft_core.pipeline.steps.export import export_step
 from hft_core.recipe.load import LoadedRecipe
-from hft_core.recipe.metrics import deciding_metrics, task_metrics
+from hft_core.recipe.metrics import task_metrics
 from hft_core.recipe.model import Recipe
 from hft_core.recipe.parts import plain_recipe
 from hft_core.recipe.sources import title_of, trained_tasks
@@ -32,7 +31,8 @@ class TaskPlan:
     splits: Mapping[str, Node]
     """The node that holds each split: its own, or that of train."""
     augment: Node | None
-    checks: Node
+    checks: Node | None
+    """The comparison of the splits; None for an arm, of which others have made it."""
     before: Node | None
     """Figures of the model that the recipe starts from, where that is an earlier run with this task."""
     baselines: Node | None
@@ -111,12 +111,12 @@ class _Builder:
                 splits=data.splits[name],
                 augment=data.augments.get(name),
                 checks=data.checks[name],
-                before=self._before(name, task) if name in self.stages.brought or self._brings(task) else None,
-                baselines=self._baselines(name, task) if task.target_form and name in measured else None,
+                before=before_node(self.stages, name) if name in self.stages.brought or self._brings(task) else None,
+                baselines=baselines_node(self.stages, name) if task.target_form and name in measured else None,
                 plain=[],
                 evaluations=evaluations.get(name, []),
                 exports=exports,
-                diagnosis=self._diagnosis(name, task, chains, evaluations.get(name, [])),
+                diagnosis=diagnosis_node(self.stages, name, chains, evaluations.get(name, [])),
             )
         encodes = [node for nodes in data.encodes for node in nodes]
         sliced = data.sliced(self.best.task) if self.best and evaluations.get(self.best.task) else None
@@ -178,44 +178,6 @@ class _Builder:
     def _brings(self, task: Task) -> bool:
         """Whether what the model starts from has the task's head without ever having been trained for it."""
         return self.start is not None and task.head_type in self.recipe.model.brings
-
-    def _before(self, name: str, task: Task) -> Node:
-        metrics = task_metrics(task, self.metrics)
-        trained = name in trained_tasks(self.recipe, range(len(self.recipe.stages)))
-        assert self.start is not None  # what brings the head
-        work = partial(before_step, self.recipe, self.data.place(name), metrics, self.start, trained)
-        inputs = [self.data.preprocessor, *self.data.split_nodes(name, "validation", "test")]
-        settings = measuring(self.stages, name, metrics) | {"trained": trained}
-        title = title_of(self.recipe, name, "before")
-        return self._node(title, "before", settings, [task, self.recipe.model, *metrics], inputs, work)
-
-    def _baselines(self, name: str, task: Task) -> Node:
-        metrics = task_metrics(task, self.metrics)
-        settings = {
-            **self.data.model_settings,
-            "task": task.identity(),
-            "metrics": [metric.identity() for metric in metrics],
-            "seed": self.recipe.seed,
-        }
-        work = partial(baselines_step, self.recipe, self.data.place(name), metrics, self.start)
-        inputs = [*self.data.split_nodes(name, "validation", "test"), self.data.preprocessor]
-        title = title_of(self.recipe, name, "baselines")
-        return self._node(title, "baselines", settings, [task, self.recipe.model, *metrics], inputs, work)
-
-    def _diagnosis(
-        self, name: str, task: Task, chains: Sequence[Sequence[Node]], evaluations: Sequence[Node]
-    ) -> Node | None:
-        own = [best.metric for best in deciding_metrics(self.recipe, self.metrics) if best.task == name]
-        if not own or not evaluations:
-            return None
-        metric = self.best.metric if self.best and self.best.task == name else own[0]
-        lasts = [chain[-1] for chain in chains]
-        seeds = [(last.name, evaluation.name) for last, evaluation in zip(lasts, evaluations, strict=True)]
-        work = partial(diagnosis_step, self.recipe, self.data.place(name), metric, seeds)
-        inputs = [*lasts, *evaluations, self.data.preprocessor, *self.data.split_nodes(name, "validation")]
-        settings = measuring(self.stages, name, [metric])
-        title = title_of(self.recipe, name, "diagnosis")
-        return self._node(title, "diagnosis", settings, [task, self.recipe.model, metric], inputs, work)
 
     def _export(
         self,

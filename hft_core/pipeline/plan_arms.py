@@ -38,21 +38,24 @@ class Arm:
 
 def build_arm(loaded: LoadedRecipe, registry: Registry, title: str, folds: bool) -> Arm:
     """Make an arm of a recipe without gates; its export, baselines and test are left out."""
-    recipe = loaded.recipe
-    seeds = range(recipe.evaluate.seeds)
-    start = recipe.model.locate()
     best = deciding(loaded, registry)[0]
-    if folds:
-        parts = [{best.task: Fold(seed, len(seeds))} for seed in seeds]
-        of_seeds = [StageNodes(recipe, registry, DataNodes(recipe, registry, start, part)) for part in parts]
-    else:
-        of_seeds = [StageNodes(recipe, registry, DataNodes(recipe, registry, start))] * len(seeds)
     measured = [
         evaluation_node(stages, best.task, seed, stages.chain(seed)[-1], ["validation"])
-        for seed, stages in zip(seeds, of_seeds, strict=True)
+        for seed, stages in enumerate(stages_of_seeds(loaded, registry, folds))
     ]
     nodes = [replace(node, name=f"{title}: {node.name}") for node in with_inputs(measured)]
     return Arm(title, nodes, measured, folds)
+
+
+def stages_of_seeds(loaded: LoadedRecipe, registry: Registry, folds: bool) -> list[StageNodes]:
+    """The stages that each seed of an arm trains: with `folds` each on rows of its own."""
+    recipe, start = loaded.recipe, loaded.recipe.model.locate()
+    seeds = range(recipe.evaluate.seeds)
+    if not folds:
+        return [StageNodes(recipe, registry, DataNodes(recipe, registry, start))] * len(seeds)
+    task = deciding(loaded, registry)[0].task
+    parts = [{task: Fold(seed, len(seeds))} for seed in seeds]
+    return [StageNodes(recipe, registry, DataNodes(recipe, registry, start, part)) for part in parts]
 
 
 def deciding(loaded: LoadedRecipe, registry: Registry) -> tuple[Best, int]:

@@ -83,7 +83,7 @@ def checks(plan: Plan, folders: Mapping[str, Path]) -> tuple[list[Any], list[str
     """All findings, and the titles of those that deserve attention."""
     checks: list[Any] = []
     for task in plan.tasks.values():
-        checks += read_json(folders[task.checks.name] / "checks.json")
+        checks += read_json(folders[task.checks.name] / "checks.json") if task.checks else []
         for node in {node.name: node for node in task.splits.values()}.values():
             checks += Prepared.load(folders[node.name]).checks
         if task.augment:

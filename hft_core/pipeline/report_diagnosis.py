@@ -68,7 +68,7 @@ def _task(loaded: LoadedRecipe, plan: Plan, folders: Mapping[str, Path], name: s
     if any(title not in one["figures"] for one in measured):
         return  # see `evaluation.save`
     signs = read_json(folders[task.diagnosis.name] / SIGNS)
-    trained = _trained_by(recipe, name)
+    trained = trained_by(recipe, name)
     yield TaskSeen(
         name=name,
         metric=decides.title,
@@ -89,7 +89,7 @@ def _task(loaded: LoadedRecipe, plan: Plan, folders: Mapping[str, Path], name: s
     )
 
 
-def _trained_by(recipe: Recipe, name: str) -> tuple[int, int] | None:
+def trained_by(recipe: Recipe, name: str) -> tuple[int, int] | None:
     """The last stage that trains a task, and its objective there."""
     found = [
         (index, position)

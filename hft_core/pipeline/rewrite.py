@@ -1,4 +1,4 @@
-"""A run's report.json, read again: by `hft report`, which writes report and card anew, and by `hft compare`."""
+"""A run's report.json, read again: by `hft report`, which writes report and card anew, by `hft compare`, and to add a part."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ def read_report(run: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedError(f"{file} is no report ({error!r}); run the recipe again") from error
     return content
+
+
+def add_part(run: Path, part: str, content: Any) -> None:
+    """Put what another command has found into the report of a run, under a key of report.json."""
+    from hft_core.report.html import render
+
+    report = read_report(run) | {part: content}
+    put_text(run / "report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    put_text(run / "report.html", render(report))  # type: ignore[arg-type]  # the shape of Report
 
 
 def rewrite(run: Path) -> tuple[Path, Path, dict[str, Any]]:

@@ -16,6 +16,7 @@ from hft_core.report.numbers import moment
 from hft_core.report.search import search
 from hft_core.report.summary import summary
 from hft_core.report.training import training
+from hft_core.report.tuning import tuning
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -31,6 +32,7 @@ def render(report: Report) -> str:
         "Data": data(report),
         "Training": training(report),
         "Search": search(report["search"]) if report["search"] else "",
+        "Tuning": tuning(report["tuning"]) if "tuning" in report else "",
         "Exports": exports(report),
         "Reproduce": reproduction(report),
         "Next": next_commands(report),

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from hft_core.recipe.words import shown_value
 from hft_core.report.content import SearchContent, Trial
 from hft_core.report.markup import Child, Markup, element, joined
 from hft_core.report.numbers import count, difference, duration, figure, share
 from hft_core.report.svg import Axis, Path, Series, line_chart, parallel_coordinates
 from hft_core.report.tables import table
-from hft_core.search.words import shown_value
 
 _SHOWN = 100
 """Rows of the table of trials; search.json has all."""

@@ -12,9 +12,10 @@ from hft_core.recipe.metrics import deciding_metrics, resolve_metrics
 from hft_core.recipe.model import Recipe
 from hft_core.recipe.search import Dimension, Search
 from hft_core.recipe.sources import readers_of, split_of
+from hft_core.recipe.values import Values, variant
 from hft_core.recipe.yaml import place_of
 from hft_core.registry import Registry
-from hft_core.search.space import Values, deciding, plain, variant
+from hft_core.search.space import deciding, plain
 
 _MEASURE = "decides what trials are measured by"
 _NOT_SEARCHED = {

@@ -10,10 +10,10 @@ from hft_core.pipeline.plan_arms import Arm
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.metrics import resolve_metrics
 from hft_core.recipe.search import Search
+from hft_core.recipe.values import with_values
 from hft_core.registry import Registry
 from hft_core.registry.record import used
 from hft_core.registry.requirements import CORE
-from hft_core.search.space import with_values
 from hft_core.store.hashing import digest_json, digest_source
 
 _ELSEWHERE: dict[str, Any] = {"export": [], "trackers": []}

@@ -14,11 +14,12 @@ from hft_core.errors import HftError, Interrupted, LockedError, NonFiniteError, 
 from hft_core.pipeline.cost import Cost, predicted
 from hft_core.pipeline.plan_arms import Arm, build_arm
 from hft_core.recipe.load import LoadedRecipe
+from hft_core.recipe.values import variant
 from hft_core.registry import Registry
 from hft_core.search.checks import checked, ends, settings_of, to_try
 from hft_core.search.database import sqlite_url
 from hft_core.search.identity import identity, plugin_code
-from hft_core.search.space import deciding, variant, written
+from hft_core.search.space import deciding, written
 from hft_core.search.study import ENDED, Entry, Study
 from hft_core.search.trials import Trials
 from hft_core.store.hashing import digest_json

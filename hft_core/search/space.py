@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 from pydantic import BaseModel
 
-from hft_core.components import Component
 from hft_core.recipe.load import LoadedRecipe, load_variant
 from hft_core.recipe.metrics import Best, best_metric, resolve_metrics
-from hft_core.recipe.overrides import put
 from hft_core.recipe.parts import ungated
 from hft_core.recipe.search import Dimension
+from hft_core.recipe.values import value_at
 from hft_core.registry import Registry
 
-Values = Mapping[str, Any]
-"""A value for each field of a space."""
 _ON_GRID = 1e-8
 """How far from a whole number of steps, in steps, a value may lie; Optuna's own tolerance."""
 
@@ -33,41 +29,13 @@ def plain(loaded: LoadedRecipe, registry: Registry) -> LoadedRecipe:
     return load_variant(loaded, registry, raw)
 
 
-def variant(base: LoadedRecipe, registry: Registry, values: Values) -> LoadedRecipe:
-    """The recipe with these values of fields. Raises as loading a recipe does."""
-    return load_variant(base, registry, with_values(base, values))
-
-
-def with_values(base: LoadedRecipe, values: Values) -> dict[str, Any]:
-    """A recipe's plain values with these ones put in."""
-    raw = deepcopy(base.raw)
-    put_values(raw, base, values)
-    return raw
-
-
-def put_values(raw: Any, base: LoadedRecipe, values: Values) -> None:
-    """Put values of fields into a recipe's plain values; `base` is the recipe that they are of.
-
-    Outer fields come before those inside of them. A component that the recipe leaves to its default is written out first:
-    a field alone would be none.
-    """
-    for path in sorted(values, key=lambda path: path.count(".")):
-        steps = path.split(".")
-        for depth in range(1, len(steps)):
-            default = _at(base.recipe, steps[:depth])
-            if isinstance(default, Component) and _at(raw, steps[:depth]) is None:
-                given = default.model_dump(mode="json", exclude_unset=True, by_alias=True)
-                put(raw, steps[:depth], {"type": default.type_name()} | given, path)
-        put(raw, steps, deepcopy(values[path]), f"the field {path!r}")
-
-
 def written(base: LoadedRecipe, space: Mapping[str, Dimension]) -> dict[str, Any] | None:
     """The recipe's own values, with which a search begins; None where one of them is outside of the space."""
     own = {}
     for path, dimension in space.items():
-        value = _at(base.raw, path.split("."))
+        value = value_at(base.raw, path.split("."))
         if value is None:
-            value = _at(base.recipe, path.split("."))
+            value = value_at(base.recipe, path.split("."))
         if isinstance(value, BaseModel) or not inside(dimension, value):
             return None
         own[path] = value
@@ -142,15 +110,3 @@ def deciding(base: LoadedRecipe, registry: Registry) -> Best:
     best = best_metric(base.recipe, resolve_metrics(base.recipe, registry))
     assert best is not None  # `checked` wants a task
     return best
-
-
-def _at(value: Any, steps: list[str]) -> Any:
-    """What stands at a place, of plain values or of a recipe; None where there is nothing."""
-    for step in steps:
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list):
-            value = value[int(step)] if step.isdecimal() and int(step) < len(value) else None
-        else:
-            value = getattr(value, step, None) if isinstance(value, BaseModel) else None
-    return value

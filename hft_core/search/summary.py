@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from hft_core.pipeline.steps.common import read_json
 from hft_core.report.content import SearchContent, Trial
 from hft_core.search.database import shown_url
 from hft_core.search.search import Search
@@ -82,16 +81,6 @@ def _page(found: SearchContent) -> str:
         {"Search": of_search(found)},
         "The same content for machines is in search.json.",
     )
-
-
-def add_to_report(found: SearchContent, run: Path) -> None:
-    """Put what was found into the report of the best trial's run."""
-    from hft_core.report.html import render
-
-    report = read_json(run / "report.json")
-    report["search"] = found
-    put_text(run / "report.json", _written(report))
-    put_text(run / "report.html", render(report))
 
 
 def _trial(entry: Entry) -> Trial:

@@ -20,9 +20,9 @@ from hft_core.errors import (
     NonFiniteError,
     OutOfMemoryError,
 )
+from hft_core.recipe.words import short_name, shown_value
 from hft_core.search.process import Process
 from hft_core.search.study import BEATS, ENDED, Attempt, Study
-from hft_core.search.words import short_name, shown_value
 from hft_core.store.gc import in_use
 from hft_core.store.store import Store
 

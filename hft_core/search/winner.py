@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from hft_core.errors import RecipeError
+from hft_core.recipe.beside import place_beside, sign
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.overrides import apply_overrides
+from hft_core.recipe.roundtrip import read_text, written
 from hft_core.recipe.search import Dimension, Search
-from hft_core.search.space import put_values
+from hft_core.recipe.values import put_values
+from hft_core.recipe.words import shown_value
 from hft_core.search.study import Entry
-from hft_core.search.words import shown_value
 from hft_core.store.files import put_text
 
-_SIGN = "# Written by hft search"
-
-
-def place_of_best(recipe: Path) -> Path:
-    """Where the best trial's recipe goes. Raises RecipeError where a file stands there that hft search has not written."""
-    target = recipe.with_name(f"{recipe.stem}.best.yaml")
-    if target.exists() and not (target.is_file() and target.read_text("utf-8", errors="replace").startswith(_SIGN)):
-        raise RecipeError(f"{target} is not of hft search, which would write the best trial there; rename it")
-    return target
+COMMAND = "hft search"
+ENDING = "best"
 
 
 def write_best(
@@ -34,14 +27,7 @@ def write_best(
 
     What the file `recipe` has become meanwhile does not count.
     """
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.width = 110
-    yaml.preserve_quotes = True
-    yaml.brace_single_entry_mapping_in_flow_sequence = True
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    raw = yaml.load(text)
+    raw = read_text(text)
     apply_overrides(raw, overrides)
     raw.pop("search", None)
     raw["name"] = f"{base.recipe.name}-best"
@@ -50,11 +36,9 @@ def write_best(
     put_values(raw, base, best.values)
     for path, value in best.values.items():
         _comment(raw, path, value, settings.space[path])
-    stream = StringIO()
-    yaml.dump(raw, stream)
-    target = place_of_best(recipe)
-    head = f"{_SIGN} {recipe.name}: trial {best.number}, {title} {best.figure:.4f} on validation.\n"
-    put_text(target, head + stream.getvalue())
+    target = place_beside(recipe, ENDING, COMMAND)
+    head = f"{sign(COMMAND)} {recipe.name}: trial {best.number}, {title} {best.figure:.4f} on validation.\n"
+    put_text(target, head + written(raw))
     return target
 
 

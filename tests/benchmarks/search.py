@@ -104,10 +104,10 @@ def cost(folder: Path, trials: int, separate: int, corpus: int) -> None:
 def alone(folder: Path, recipe: dict[str, Any], values: dict[str, Any], number: int) -> dict[str, Any]:
     """Train one trial's recipe with a store of its own, to its end; as the search does it, in one process."""
     from hft_core.recipe import load_recipe
+    from hft_core.recipe.values import variant
     from hft_core.registry import load_registry
     from hft_core.search.checks import checked
     from hft_core.search.process import Process
-    from hft_core.search.space import variant
 
     registry = load_registry()
     raw = variant(checked(load_recipe(recipe, registry, folder=folder), registry), registry, values).raw

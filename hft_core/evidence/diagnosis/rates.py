@@ -33,7 +33,7 @@ _RISEN = 2.0
 """A loss that rises to so many times where it began was thrown there."""
 _LITTLE = 0.05
 """A figure's gain over the same prediction for every row that may be luck, of some hundred rows."""
-_STILL = 0.1
+STILL = 0.1
 """Distance of weights that were hardly moved; fine-tuning that learns moves them by a few hundredths as well."""
 
 
@@ -48,7 +48,7 @@ def of_training(stage: StageSeen, task: TaskSeen | None) -> Iterator[Finding]:
         nothing = mostly([_learned_nothing(curve, task) for curve in found])
         if stage.steps <= FEW_STEPS and (nothing or below_linear(task)):
             yield _too_few(stage, task, found)
-        elif nothing and mostly([curve.moved is None or curve.moved < _STILL for curve in found]):
+        elif nothing and mostly([curve.moved is None or curve.moved < STILL for curve in found]):
             yield _too_low(stage, task, found)
 
 

@@ -98,7 +98,7 @@ def _measure(
 
 
 def baselines_step(
-    recipe: Recipe, place: TaskPlace, metrics: Sequence[Metric], source: Path | None,
+    recipe: Recipe, place: TaskPlace, metrics: Sequence[Metric], source: Path | None, splits: Sequence[str],
     out: Path, inputs: Folders, process: Process,
 ) -> None:  # fmt: skip
     """Measure what a model has to beat: a constant, a linear model on TF-IDF, and one on the frozen model's vectors."""
@@ -119,7 +119,7 @@ def baselines_step(
     own = vectors(net, task.encode(sample, preprocessor, facts), preprocessor)
     probe = None if own is None else baselines.linear_probe(form, own, [truths[index] for index in chosen], facts)
     thresholds: dict[str, float] = {}
-    for split in ("validation", "test"):
+    for split in splits:
         columns = rows.rows(split)
         if not columns:
             continue

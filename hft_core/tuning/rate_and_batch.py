@@ -1,0 +1,44 @@
+"""The one search that most people want: rate and batch size of the stage that trains the task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hft_core.errors import RecipeError
+from hft_core.pipeline.ablation import Budget
+from hft_core.pipeline.report_diagnosis import trained_by
+from hft_core.recipe.load import LoadedRecipe
+
+_WIDE = 30
+"""How many times as high, and as low, rates are tried: a rate that is wrong by a power of ten lies well inside."""
+
+
+def rate_and_batch(loaded: LoadedRecipe, budget: Budget) -> dict[str, Any]:
+    """Give the `search` of a recipe: rates around its own on a logarithmic scale, and half, the same and twice its batch.
+
+    Raises RecipeError where no stage trains a task.
+    """
+    trained = [place[0] for name in loaded.recipe.all_tasks if (place := trained_by(loaded.recipe, name))]
+    if not trained:
+        raise RecipeError(
+            f"{loaded.where}: no stage trains a task whose rate could be searched by its figures; add one"
+        )
+    last = max(trained)
+    stage = loaded.recipe.stages[last]
+    size = stage.batch_size
+    found: dict[str, Any] = {
+        "space": {
+            f"stages.{last}.optimizer.lr": {
+                "low": stage.optimizer.lr / _WIDE,
+                "high": stage.optimizer.lr * _WIDE,
+                "log": True,
+            },
+            f"stages.{last}.batch_size": {"choices": sorted({max(1, size // 2), size, 2 * size})},
+        },
+        "study": f"{loaded.recipe.name}.rate",
+    }
+    if budget.runs is not None:
+        found["trials"] = max(1, int(budget.runs) // loaded.recipe.evaluate.seeds)
+    if budget.minutes is not None:
+        found["minutes"] = budget.minutes
+    return found

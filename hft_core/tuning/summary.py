@@ -1,0 +1,20 @@
+"""What tuning has found so far, in files: tune.json and tune.html."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hft_core.report.content import TuningContent
+from hft_core.report.html import page
+from hft_core.report.markup import element
+from hft_core.report.tuning import tuning
+from hft_core.store.files import put_text
+
+
+def write(found: TuningContent, target: Path) -> None:
+    """Write both into a folder, each whole."""
+    put_text(target / "tune.json", json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+    header = element("header", element("h1", found["name"]), element("p", "tuning, round by round", class_="muted"))
+    footer = "The same content for machines is in tune.json."
+    put_text(target / "tune.html", page(f"{found['name']}: tuning", header, {"Tuning": tuning(found)}, footer))
