@@ -10,6 +10,7 @@ import pytest
 from hft_core.recipe import load_recipe
 from hft_core.recipe.search import Dimension
 from hft_core.recipe.values import variant
+from hft_core.recipe.words import short_name
 from hft_core.registry import load_registry
 from hft_core.search.checks import checked
 from hft_core.search.search import Search
@@ -17,7 +18,6 @@ from hft_core.search.space import at, inside, place, points, size, written
 from hft_core.search.study import Entry
 from hft_core.search.summary import content
 from hft_core.search.winner import write_best
-from hft_core.recipe.words import short_name
 from hft_core.store.store import Store
 from hft_core.training.stopping import StopRequest
 
