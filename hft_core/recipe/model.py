@@ -159,7 +159,8 @@ class Stage(Settings):
     batch_size: int = Field(default=32, ge=1)
     """Rows per optimizer step, over all micro-batches and processes."""
     micro_batch: int | None = Field(default=None, ge=1)
-    """Rows per forward pass; a smaller one saves memory and gives the same update. Default: the batch size."""
+    """Rows per forward pass; fewer save memory and give the same update. Default: the batch size, on a CPU in passes of at most
+    2,048 tokens."""
     optimizer: Optimizer
     """Default: adamw, with lr 5e-5 (finetune) or 1e-4 (pretrain)."""
     schedule: Schedule

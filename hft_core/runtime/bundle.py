@@ -23,6 +23,7 @@ from typing import Any
 from hft_core.errors import DamagedError, DataError, PluginError, RecipeError
 from hft_core.runtime import ERROR, agreement, manifest
 from hft_core.runtime import description as described
+from hft_core.runtime.batching import TOKENS
 from hft_core.runtime.cleaning import Step, clean_columns, restored
 from hft_core.runtime.description import DESCRIPTION, GOLDEN
 from hft_core.runtime.driver import RuntimeTask, blocks, predict
@@ -272,12 +273,13 @@ class Bundle:
         texts = [name for name in (*self.text, *self.optional) if name in columns]
         cleaned, trails = clean_columns(columns, texts, self._cleaners)
         made: list[dict[str, Any]] = []
+        tokens = TOKENS if self._call.provider.startswith("CPU") else None
         for block in blocks(cleaned):
             if "" in self._heads:
                 head = self._heads[""]
-                made += predict(head.task, block, self._preprocessor, head.facts, self._call).predictions
+                made += predict(head.task, block, self._preprocessor, head.facts, self._call, tokens=tokens).predictions
             else:
-                made += predict_all(self._heads, block, self._read, self._preprocessor, self._call)
+                made += predict_all(self._heads, block, self._read, self._preprocessor, self._call, tokens)
         return [restored(prediction, trail) for prediction, trail in zip(made, trails, strict=True)]
 
     def unknown_rate(self, columns: Mapping[str, list[Any]], task: str = "") -> float | None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hft_core.errors import NonFiniteError, PluginError
+from hft_core.runtime.batching import TOKENS, cuts
 from hft_core.runtime.ragged import Arrays, Ragged, concatenated, take
 
 Columns = dict[str, list[Any]]
@@ -98,8 +99,9 @@ class Outcome:
 
 
 def predict(
-    task: Predicts, columns: Columns, preprocessor: Pads, facts: Facts, call: Call, batch_size: int = 32
-) -> Outcome:
+    task: Predicts, columns: Columns, preprocessor: Pads, facts: Facts, call: Call, batch_size: int = 32,
+    tokens: int | None = TOKENS,
+) -> Outcome:  # fmt: skip
     """Encode, run in batches of similar length, postprocess and decode.
 
     All rows are held in memory; pass `blocks` of a large table one by one.
@@ -109,7 +111,8 @@ def predict(
     Args:
         columns: cleaned texts and the other columns that the task reads; all lists are equally long.
         call: ``call(graph, **arrays) -> named numpy outputs``; ignores arrays that the graph doesn't take.
-        batch_size: entries per batch.
+        batch_size: entries per batch, at most.
+        tokens: tokens per batch, padding included, at most; None, as on an accelerator: any number.
 
     Raises:
         NonFiniteError: an output holds NaN.
@@ -119,10 +122,11 @@ def predict(
     if not rows:
         return Outcome({}, {}, [])
     arrays = task.encode(columns, preprocessor, facts)
-    order = by_length(arrays)
+    lengths = longest(arrays)
+    order = np.argsort(lengths, kind="stable")
     parts: list[Arrays] = []
-    for start in range(0, len(order), batch_size):
-        batch = preprocessor.pad(take(arrays, order[start : start + batch_size]))
+    for cut in cuts(lengths[order], batch_size, tokens):
+        batch = preprocessor.pad(take(arrays, order[cut]))
         batch.pop("row", None)  # which row an entry came from is the decoder's business
         parts.append(task.predict(call, batch, facts))
     outputs = task.postprocess(arrays, _in_entry_order(parts, order), preprocessor, facts)
@@ -140,12 +144,10 @@ def blocks(columns: Columns, rows: int = 1024) -> Iterator[Columns]:
         yield {name: values[start : start + rows] for name, values in columns.items()}
 
 
-def by_length(arrays: Arrays) -> NDArray[np.int64]:
-    """Order of the entries by their longest array: batches of similar length waste little on padding."""
+def longest(arrays: Arrays) -> NDArray[np.int64]:
+    """The length of each entry's longest array: batches of similar length waste little on padding. 0 where none has one."""
     lengths = [array.lengths for array in arrays.values() if isinstance(array, Ragged)]
-    if not lengths:
-        return np.arange(len(next(iter(arrays.values()))))
-    return np.argsort(np.max(lengths, axis=0), kind="stable")
+    return np.max(lengths, axis=0) if lengths else np.zeros(len(next(iter(arrays.values()))), np.int64)
 
 
 def _in_entry_order(parts: Sequence[Arrays], order: NDArray[np.int64]) -> Arrays:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hft_core.runtime.batching import TOKENS
 from hft_core.runtime.driver import Call, Columns, Facts, Pads, Predicts, predict
 
 
@@ -22,7 +23,12 @@ class Head:
 
 
 def predict_all(
-    heads: Mapping[str, Head], columns: Columns, reads: Sequence[str], preprocessor: Pads, call: Call
+    heads: Mapping[str, Head],
+    columns: Columns,
+    reads: Sequence[str],
+    preprocessor: Pads,
+    call: Call,
+    tokens: int | None = TOKENS,
 ) -> list[dict[str, Any]]:
     """Give each task's prediction of each row, by the task's name.
 
@@ -31,12 +37,15 @@ def predict_all(
     Args:
         columns: cleaned texts and what else is read, at least those in `reads`.
         reads: the columns that the tasks read, in order.
+        tokens: tokens per batch at most, see `driver.predict`.
     """
     shared = once(call)
     found: dict[str, list[dict[str, Any]]] = {}
     for name, head in heads.items():
         own = {mine: columns[theirs] for mine, theirs in zip(head.reads, reads, strict=True)}
-        found[name] = predict(head.task, own, preprocessor, head.facts, of_head(shared, name)).predictions
+        found[name] = predict(
+            head.task, own, preprocessor, head.facts, of_head(shared, name), tokens=tokens
+        ).predictions
     return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 
 

@@ -9,8 +9,9 @@ import torch
 
 from hft_core.components import Call, Columns, Facts, Preprocessor, Task
 from hft_core.components.net import Net
+from hft_core.runtime.batching import TOKENS, cuts
 from hft_core.runtime.cache import Cache, folded
-from hft_core.runtime.driver import Outcome, by_length, predict
+from hft_core.runtime.driver import Outcome, longest, predict
 from hft_core.runtime.ragged import Arrays, take
 
 
@@ -43,7 +44,7 @@ def infer(
     training = net.training
     net.eval()
     try:
-        return predict(task, columns, preprocessor, facts, torch_call(net, head), batch_size)
+        return predict(task, columns, preprocessor, facts, torch_call(net, head), batch_size, _tokens(net))
     finally:
         net.train(training)
 
@@ -56,13 +57,19 @@ def vectors(net: Net, arrays: Arrays, preprocessor: Preprocessor, batch_size: in
     net.eval()
     device = next(net.parameters()).device
     inputs: Arrays = {name: array for name, array in arrays.items() if name != "row"}
-    order = by_length(inputs)
+    lengths = longest(inputs)
+    order = np.argsort(lengths, kind="stable")
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            batch = preprocessor.pad(take(inputs, order[start : start + batch_size]))
+        for cut in cuts(lengths[order], batch_size, _tokens(net)):
+            batch = preprocessor.pad(take(inputs, order[cut]))
             embedded = net.embed(**{name: torch.from_numpy(array).to(device) for name, array in batch.items()})
             if embedded is None:
                 return None
             parts.append(embedded.cpu().numpy())
     return np.concatenate(parts)[np.argsort(order, kind="stable")]
+
+
+def _tokens(net: Net) -> int | None:
+    """Tokens of a batch at most: on an accelerator as many as there are."""
+    return TOKENS if next(net.parameters()).device.type == "cpu" else None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from hft_core.components import Objective
 from hft_core.errors import OutOfMemoryError
+from hft_core.runtime.batching import TOKENS
 
 _SAID = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")  # the last is cuBLAS's and cuDNN's
 
@@ -28,3 +30,13 @@ def release() -> None:
     """Give what torch keeps for itself back to the device."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def tokens_of_a_pass(objective: Objective, micro_batch: int | None) -> int | None:
+    """How many tokens, padding included, a forward pass of several rows has at most; None: as many as its rows have.
+
+    On a CPU there is a limit, unless the recipe says how many rows a pass has. Where rows couple, each further pass would cost
+    a second forward pass, so there is none.
+    """
+    limited = micro_batch is None and not objective.couples and not torch.accelerator.is_available()
+    return TOKENS if limited else None

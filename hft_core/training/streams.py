@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hft_core.components import Objective, Ramp, Stream
 from hft_core.recipe.sources import source_names
+from hft_core.runtime.batching import cuts
 from hft_core.runtime.ragged import Arrays, take
 from hft_core.runtime.randomness import RowRandom, key_of
 from hft_core.training.encoding import Shards, origin
@@ -34,15 +35,17 @@ class LiveStream:
     seed: int
     fresh: Fresh | None = None
     """Makes variants anew, where the recipe has `fresh` augmenters."""
+    most: int | None = None
+    """Tokens of a piece of a batch, padding included, at most, as far as it has several rows; None: any number."""
 
     @classmethod
     def open(
         cls, objective: Objective, head: str, context: Stream, shards: Shards, batch_size: int, position: int, seed: int,
-        fresh: Fresh | None = None,
+        fresh: Fresh | None = None, most: int | None = None,
     ) -> LiveStream:  # fmt: skip
         """Make the order of the rows; some are held out for an objective that has no task's validation split."""
         order = Order(shards, batch_size, seed, position, holds_out=objective.task is None)
-        return cls(objective, head, context, shards, order, position, seed, fresh)
+        return cls(objective, head, context, shards, order, position, seed, fresh, most)
 
     @property
     def name(self) -> str:
@@ -74,12 +77,19 @@ class LiveStream:
         """The pieces of the batch `index`, before they are made; as far as its rows go, a multiple of so many."""
         whole = self.order.batch(index)
         entries = whole.entries
-        count = -(-len(entries) // size)
-        count = min(-(-count // multiple) * multiple, len(entries))
+        lengths = self.order.index(whole.shard).lengths[entries]
+        order = np.argsort(lengths, kind="stable")
+        count = len(cuts(lengths[order], size, self.most))
+        if count % multiple:  # as many for each process
+            count = min(-(-count // multiple) * multiple, len(entries))
+            parts = np.array_split(order, count)
+        elif self.most is None:
+            parts = np.array_split(order, count)
+        else:
+            parts = [order[cut] for cut in cuts(lengths[order], size, self.most)]
         if count == 1:
             return [whole]
-        entries = entries[np.argsort(self.order.index(whole.shard).lengths[entries], kind="stable")]
-        return [whole._replace(entries=piece) for piece in np.array_split(entries, count)]
+        return [whole._replace(entries=entries[part]) for part in parts]
 
     def made(self, part: Part) -> Batch:
         """The arrays of some rows."""
@@ -92,8 +102,9 @@ class LiveStream:
     def longest_batch(self, size: int) -> Batch:
         """The micro-batch with the longest rows of all: what does not fit shows on it first."""
         shard = self.order.widest
-        longest = self.order.index(shard).longest(min(size, self.order.batch_size))
-        return self.made(Part(0, shard, longest))
+        index = self.order.index(shard)
+        longest = index.longest(min(size, self.order.batch_size))
+        return self.made(Part(0, shard, longest[cuts(index.lengths[longest], size, self.most)[-1]]))
 
     def held_out_batches(self, size: int) -> Iterator[Batch]:
         """The held-out rows, shard by shard, with the same masks every time."""

@@ -25,6 +25,8 @@ _PASSES = 2
 """How often the profile `128` uses each training sentence, with other neighbours each time."""
 _BATCH = 32
 _LR = 5e-5
+_BEST = ("--bf16", "--group")
+"""The Trainer's best setting."""
 
 Rows = list[tuple[str, str]]
 
@@ -35,6 +37,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--profiles", nargs="+", choices=["sst2", "128"], default=["sst2", "128"])
     parser.add_argument("--limit", type=int, help="take only so many rows of each file")
+    parser.add_argument("--no-default", dest="default", action="store_false", help="leave the Trainer's defaults out")
     parser.add_argument("--peer", type=Path, default=arms.ROOT.parent / "shared" / "bench" / "peer_trainer.py")
     options = parser.parse_args()
     arms.require(options.peer)
@@ -42,11 +45,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             counts = _write(profile, options.limit, folder)
-            runs: dict[str, list[arms.Result]] = {"hft": [], "Trainer": [], "Trainer `--bf16 --group`": []}
+            settings = {" ".join(("Trainer", *flags)): flags for flags in ([()] if options.default else []) + [_BEST]}
+            runs: dict[str, list[arms.Result]] = {"hft": [], **{title: [] for title in settings}}
             for seed in options.seeds:
                 runs["hft"].append(_hft(folder, seed))
-                runs["Trainer"].append(_peer(options.peer, folder, seed))
-                runs["Trainer `--bf16 --group`"].append(_peer(options.peer, folder, seed, "--bf16", "--group"))
+                for title, flags in settings.items():
+                    runs[title].append(_peer(options.peer, folder, seed, *flags))
         print(f"\nProfile {profile}: {counts['train']} rows to train on, {counts['test']} to test")
         arms.compare(runs, "acc", "test accuracy")
 

@@ -6,6 +6,7 @@ import gc
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -323,3 +324,31 @@ def test_leaks_are_found_in_every_piece_of_a_corpus() -> None:
         "Leakage: 2 of 100 validation texts stand in corpus too",
         "Leakage: 2 of 3 test texts stand in corpus too",
     ]
+
+
+@pytest.mark.parametrize("most", [None, 64, 200])
+def test_a_pass_has_no_more_tokens_than_allowed(bert: Any, make_rows: Any, most: int | None) -> None:
+    """With a limit of tokens a batch comes in more pieces: all of its rows, each once, and none too large but for single rows."""
+    bench = bert
+    stream = bench.stream(bench.objective("classification"), make_rows(50))
+    stream.most = most
+    for step in range(stream.order.steps(1)):
+        pieces = stream.pieces(step, 16)
+        whole = stream.order.batch(step)
+        assert sorted(int(entry) for piece in pieces for entry in piece.entries) == sorted(map(int, whole.entries))
+        made = [stream.made(piece)["input_ids"] for piece in pieces]
+        assert (len(pieces) == 1) == (most is None or len(whole.entries) * max(ids.shape[1] for ids in made) <= most)
+        assert most is None or all(len(ids) == 1 or ids.size <= most for ids in made)
+        for_three = len(stream.pieces(step, 16, multiple=3))
+        assert for_three % 3 == 0 or for_three == len(whole.entries)
+    longest = stream.longest_batch(16)["input_ids"]
+    assert most is None or len(longest) == 1 or longest.size <= most
+
+
+@pytest.mark.parametrize(("micro_batch", "limited"), [(None, True), (8, False)])
+def test_who_says_how_many_rows_a_pass_has_is_not_limited(bert: Any, micro_batch: int | None, limited: bool) -> None:
+    from hft_core.training.memory import tokens_of_a_pass
+
+    assert (tokens_of_a_pass(bert.objective("classification"), micro_batch) is not None) == limited
+    coupled: Any = SimpleNamespace(couples=True)
+    assert tokens_of_a_pass(coupled, micro_batch) is None

@@ -85,6 +85,7 @@ class StageStep:
         """Open the stage's data, and say what it starts from and which heads it has."""
         from hft_core.training.encoding import Encoded
         from hft_core.training.job import Job
+        from hft_core.training.memory import tokens_of_a_pass
         from hft_core.training.streams import LiveStream
 
         preprocessor = load_preprocessor(inputs["preprocessor"])
@@ -103,6 +104,7 @@ class StageStep:
                 fresh_variants(self.recipe, tasks[objective.task], objective, contexts[objective.task])
                 if objective.task
                 else None,
+                tokens_of_a_pass(objective, self.stage.micro_batch),
             )
             for position, (objective, node) in enumerate(heard)
         ]
