@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hft_core.errors import RecipeError
+from hft_core.evidence.diagnosis.rates import rounded
 from hft_core.pipeline.ablation import Budget
 from hft_core.pipeline.report_diagnosis import trained_by
 from hft_core.recipe.load import LoadedRecipe
@@ -29,8 +30,8 @@ def rate_and_batch(loaded: LoadedRecipe, budget: Budget) -> dict[str, Any]:
     found: dict[str, Any] = {
         "space": {
             f"stages.{last}.optimizer.lr": {
-                "low": stage.optimizer.lr / _WIDE,
-                "high": stage.optimizer.lr * _WIDE,
+                "low": rounded(stage.optimizer.lr / _WIDE),
+                "high": rounded(stage.optimizer.lr * _WIDE),
                 "log": True,
             },
             f"stages.{last}.batch_size": {"choices": sorted({max(1, size // 2), size, 2 * size})},
