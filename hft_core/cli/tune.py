@@ -112,13 +112,15 @@ def _json(found: TuningContent, adjusted: Path, run: Run) -> dict[str, object]:
 def _told(found: TuningContent, adjusted: Path, run: Run) -> str:
     """Each round in a line, what came of all, and what to type next."""
     from hft_core.cli.run import shown
-    from hft_core.report.evidence import gate_row
+    from hft_core.report.evidence import gate_notes, gate_row
     from hft_core.report.tuning import outcome
 
     lines = [outcome(found)]
     for number, one in enumerate(found["rounds"], 1):
         title, _, _, gave, interval, became = gate_row(one["gate"])
         lines.append(f"  {number}. {one['name']}: {title}: {gave} {interval} {became}")
+        if any((one["gate"].get("settling") or {}).values()):  # it may help, and nobody can tell yet
+            lines.append(f"     {gate_notes(one['gate']).partition(': ')[2]}")
     lines.append(f"cost: {found['runs']} runs, {found['seconds']:.0f} s in this call")
     if found["ended"] == "budget":
         lines.append("the budget ended it; with a larger one the same command goes on")
