@@ -45,7 +45,7 @@ def _stage(loaded: LoadedRecipe, plan: Plan, folders: Mapping[str, Path], index:
         optimizer=stage.optimizer.type_name(),
         optimizer_written="optimizer" in loaded.raw["stages"][index],
         lr=stage.optimizer.lr,
-        epochs=notes[0]["history"][-1]["epoch"] if stage.early_stopping else stage.epochs,
+        epochs=notes[0]["history"][-1]["epoch"] if stage.early_stopping or stage.epochs is None else stage.epochs,
         steps=notes[0]["steps"],
         histories=[note["history"] for note in notes],
     )

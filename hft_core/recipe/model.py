@@ -154,8 +154,9 @@ class Stage(Settings):
     """`helps`: keep this stage only if evidence says that it helps."""
     objectives: list[Objective] = Field(min_length=1)
     """What is minimised, each on its own stream of data; the first one sets the length of an epoch."""
-    epochs: float = Field(default=10, gt=0, le=10_000)
-    """Passes over the first objective's data (default 10; 5 for pretrain)."""
+    epochs: float | None = Field(default=None, gt=0, le=10_000)
+    """Passes over the first objective's data. Default: 5 for pretrain; for finetune 10, and on few rows as many as make 300
+    steps, 30 at most."""
     batch_size: int = Field(default=32, ge=1)
     """Rows per optimizer step, over all micro-batches and processes."""
     micro_batch: int | None = Field(default=None, ge=1)
@@ -185,7 +186,6 @@ class Stage(Settings):
             return value
         pretrain = value.get("stage") == "pretrain"
         defaults: dict[str, Any] = {
-            "epochs": 5 if pretrain else 10,
             "optimizer": {"type": "adamw", "lr": 1e-4 if pretrain else 5e-5},
             "schedule": {"type": "linear", "warmup": 0.1},
         }

@@ -20,11 +20,14 @@ def shown_value(value: Any) -> str:
 
 def change_title(changes: Iterable[Mapping[str, Any]]) -> str:
     """Changes of fields, each with `path`, `before` and `after`, for people: `lr 1e-05 → 3.2e-05`."""
-    return ", ".join(f"{short_name(one['path'])} {_plain(one['before'])} → {_plain(one['after'])}" for one in changes)
+    return ", ".join(
+        f"{short_name(one['path'])} {_plain(one['before'], 'default')} → {_plain(one['after'], 'none')}"
+        for one in changes
+    )
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any, nothing: str) -> str:
     """A value of any form in few words."""
     if value is None:
-        return "none"
+        return nothing
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else shown_value(value)

@@ -19,10 +19,26 @@ from hft_core.training.module import parameter_groups
 from hft_core.training.sharding import Built
 from hft_core.training.streams import LiveStream
 
+_PRETRAIN, _FINETUNE, _AT_MOST = 5, 10, 30
+"""Epochs where the recipe says nothing."""
+_ENOUGH_STEPS = 300
+"""Steps below which fine-tuning on few rows is unstable, and often comes to nothing: training for longer is the remedy (Mosbach,
+Andriushchenko, Klakow 2021; Zhang et al. 2021)."""
+
 
 def steps_of(job: Job) -> int:
     """Optimizer steps of the stage: its first objective sets the length of an epoch."""
-    return job.streams[0].order.steps(job.stage.epochs)
+    return job.streams[0].order.steps(epochs_of(job))
+
+
+def epochs_of(job: Job) -> float:
+    """The recipe's epochs; by default more of them where rows are few."""
+    if job.stage.epochs is not None:
+        return job.stage.epochs
+    if job.stage.stage == "pretrain":
+        return _PRETRAIN
+    usual = job.streams[0].order.steps(_FINETUNE)
+    return min(_AT_MOST, max(_FINETUNE, -(-_FINETUNE * _ENOUGH_STEPS // usual)))
 
 
 def build(job: Job) -> Built:

@@ -109,9 +109,11 @@ class LiveStream:
     def held_out_batches(self, size: int) -> Iterator[Batch]:
         """The held-out rows, shard by shard, with the same masks every time."""
         for shard in range(len(self.shards)):
-            entries = np.flatnonzero(self.order.index(shard).held)
-            for start in range(0, len(entries), size):
-                chosen = entries[start : start + size]
+            index = self.order.index(shard)
+            entries = np.flatnonzero(index.held)
+            entries = entries[np.argsort(index.lengths[entries], kind="stable")]
+            for cut in cuts(index.lengths[entries], size, self.most):
+                chosen = entries[cut]
                 random = RowRandom(key_of(self.seed, "held-out", self.position, shard), chosen)
                 yield self.objective.batch(_inputs(take(self.shards[shard], chosen)), random, self.context)
 

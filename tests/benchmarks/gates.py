@@ -1,6 +1,8 @@
 """How often gates keep what they should not, and what they should: repetitions of a planted task, one JSON line each.
 
-    python tests/benchmarks/gates.py --repetitions 100 > gates.jsonl
+    python -m tests.benchmarks.gates --repetitions 100 --out tests/benchmarks/results/gates.jsonl
+
+What stands in --out already is not done again.
 
 Each repetition draws texts anew and settles three gates by real training, a bag of n-grams that takes well under 2 seconds: a
 part that harms (a filter that drops clean rows only), one that helps (a filter that drops rows with wrong labels), and one that
@@ -18,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.arms import table
 
 BAG = Path(__file__).parents[1] / "contract" / "distributions" / "hft-bag"
 FILTER = '''
@@ -158,21 +162,27 @@ def repetition(number: int, seeds: int, wrong: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Carry out the repetitions, and sum them up on standard error."""
+    """Carry out the repetitions that are not there yet, and sum all of them up."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=100)
-    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("gates.jsonl"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--wrong", type=float, default=0.45)
     given = parser.parse_args()
-    lines = []
-    for number in range(given.first, given.first + given.repetitions):
+    there = given.out.read_text("utf-8").splitlines() if given.out.is_file() else []
+    lines = [json.loads(line) for line in there]
+    for number in sorted({*range(given.repetitions)} - {line["repetition"] for line in lines}):
         lines.append(repetition(number, given.seeds, given.wrong))
-        print(json.dumps(lines[-1]), flush=True)
+        with given.out.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(lines[-1]) + "\n")
+    rows = []
     for part in PARTS:
-        kept = sum(line[part]["kept"] for line in lines)
-        ratio = sum(line[part]["difference"] for line in lines) / sum(line[part]["standard_error"] for line in lines)
-        print(f"{part}: kept {kept} of {len(lines)}; mean difference {ratio:.1f} standard errors", file=sys.stderr)
+        own = [line[part] for line in lines]
+        clear = [one for one in own if one["difference"] >= 4 * one["standard_error"]]
+        mean = sum(one["difference"] for one in own) / len(own)
+        kept = [f"{sum(one['kept'] for one in some)} of {len(some)}" for some in (own, clear)]
+        rows.append([part, f"{mean:+.3f}", *kept])
+    table(["part", "difference (mean)", "kept", "kept of those at 4 standard errors or more"], rows)
 
 
 if __name__ == "__main__":

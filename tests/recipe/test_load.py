@@ -90,8 +90,8 @@ def test_defaults_depend_on_the_kind_of_stage(tiny: Any, registry: Registry) -> 
         {"stage": "finetune", "objectives": [{"type": "task", "data": "train"}]},
     ]
     first, second = load_recipe(tiny.write(), registry).recipe.stages
-    assert (first.epochs, first.optimizer.lr) == (5, 1e-4)
-    assert (second.epochs, second.optimizer.lr) == (10, 5e-5)
+    assert (first.epochs, first.optimizer.lr) == (None, 1e-4)
+    assert (second.epochs, second.optimizer.lr) == (None, 5e-5)
     assert (second.optimizer.type_name(), second.schedule.type_name(), second.schedule.warmup) == (
         "adamw",
         "linear",
