@@ -32,7 +32,7 @@ def render(report: Report) -> str:
         "Data": data(report),
         "Training": training(report),
         "Search": search(report["search"]) if report["search"] else "",
-        "Tuning": tuning(report["tuning"]) if "tuning" in report else "",
+        "Tuning": tuning(report["tuning"]) if report.get("tuning") else "",
         "Exports": exports(report),
         "Reproduce": reproduction(report),
         "Next": next_commands(report),

@@ -24,7 +24,7 @@ def tuning(content: TuningContent) -> Markup:
     rows: list[Sequence[Child]] = [(number, *gate_row(one["gate"])) for number, one in enumerate(content["rounds"], 1)]
     return joined(
         [
-            element("p", outcome(content), " ", _ENDED[content["ended"]]),
+            element("p", outcome(content), " ", _ENDED.get(content["ended"], "")),
             element("p", basis(content), class_="muted"),
             table(heads, kinds, rows) if rows else None,
             element("h3", "What was seen") if rows else None,

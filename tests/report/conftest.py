@@ -25,6 +25,7 @@ def bare(report):
         "scores": None,
         "ablation": None,
         "search": None,
+        "tuning": None,
     }
     lists = {
         key: []

@@ -49,6 +49,7 @@ def test_a_page_is_well_formed_and_has_every_section(report):
         "data",
         "training",
         "search",
+        "tuning",
         "exports",
         "reproduce",
         "next",
@@ -82,8 +83,8 @@ def test_every_text_is_escaped_wherever_it_stands(report):
 
     page = Page(render(poisoned(report)))
     assert "script" not in page.tags
-    assert "b" in page.tags  # the titles of checks and of the diagnosis are bold, and only they
-    assert page.tags.count("b") == len(report["checks"]) + len(report["diagnosis"])
+    assert "b" in page.tags  # the titles of checks, of the diagnosis and of rounds are bold, and only they
+    assert page.tags.count("b") == len(report["checks"]) + len(report["diagnosis"]) + len(report["tuning"]["rounds"])
     assert "".join(page.texts).count("<script>alert(1)</script>") > 30
 
 
@@ -178,6 +179,28 @@ def test_a_search_says_what_it_was_worth(report):
     assert "3 trials complete, 1 ended early, 1 came to no figure" in text
     assert "ended after epoch 2" in text
     assert "bad: the loss is nan <b>" in text
+
+
+def test_tuning_says_what_was_seen_and_what_it_gave(report):
+    text = "".join(Page(render(report)).texts)
+    for shown in (
+        "1 of 3 changes stayed; f1 on validation 0.860 → 0.872. The budget ended it;",
+        "lr 1e-06 → 1e-05",
+        "Learning rate too low (tune): In 400 steps the loss <fell> little.",
+        "最好的一轮是最后一轮。",
+        "epochs default → 20: this gate could have seen",
+        "Given up after the first seed.",
+        "of 40 useless ones one stays by luck",
+    ):
+        assert shown in text, shown
+
+
+@pytest.mark.parametrize("ended", ["", "nothing left"])
+def test_tuning_that_has_hardly_begun(report, ended):
+    report["tuning"] |= {"rounds": [], "start": None, "end": None, "ended": ended}
+    text = "".join(Page(render(report)).texts)
+    assert "0 of 0 changes stayed; f1 on validation – → –." in text
+    assert "What was seen" not in text
 
 
 @pytest.mark.parametrize("trials", [0, 1])
