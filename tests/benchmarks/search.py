@@ -17,6 +17,7 @@ import queue
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--separate", type=int, help="separate runs that are measured; default: as many as trials")
     parser.add_argument("--corpus", type=int, default=2000, help="texts to pre-train on")
     parser.add_argument("--quality", nargs="*", choices=list(SETS), help="these sets; without names: all")
+    parser.add_argument("--ways", nargs="+", choices=["search", "tune"], default=["search", "tune"])
     parser.add_argument("--folder", type=Path, help="where --quality keeps what it has done; default: nowhere")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +43,7 @@ def main() -> None:
             cost(Path(folder), options.trials, options.separate or options.trials, options.corpus)
         else:
             for name in options.quality or SETS:
-                quality((options.folder or Path(folder)) / name, name, min(options.trials, 20))
+                quality((options.folder or Path(folder)) / name, name, min(options.trials, 20), options.ways)
 
 
 # ---- what it costs ----
@@ -142,7 +144,7 @@ def _on_text(note: dict[str, Any]) -> bool:
 # ---- what it finds ----
 
 
-def quality(folder: Path, name: str, trials: int) -> None:
+def quality(folder: Path, name: str, trials: int, ways: Sequence[str]) -> None:
     """Search and tune from a bad learning rate, below and above, and look where the grid's best ends."""
     folder.mkdir(parents=True, exist_ok=True)
     for split, rows in SETS[name]().items():
@@ -156,7 +158,7 @@ def quality(folder: Path, name: str, trials: int) -> None:
             {
                 "stage": "finetune",
                 "objectives": [{"type": "task", "data": "train"}],
-                "epochs": 5,
+                "epochs": 3,
                 "optimizer": {"type": "adam", "lr": 1e-4},
             }
         ],
@@ -170,17 +172,23 @@ def quality(folder: Path, name: str, trials: int) -> None:
     for title, lr in (("÷ 10", 1e-5), ("× 10", 1e-3)):
         recipe["name"] = f"{name}-{lr}"
         recipe["stages"][0]["optimizer"]["lr"] = lr  # type: ignore[index]
-        space = {LR: {"low": 1e-6, "high": 1e-3, "log": True}, "stages.0.batch_size": {"choices": [16, 32]}}
-        _, found = search(folder, recipe | {"search": {"space": space, "trials": trials}})
-        figure = found["trials"][found["best"]]["figure"]
-        test = json.loads((Path(found["run"]) / "report.json").read_text("utf-8"))["metrics"]["test"]["f1"]
-        rows.append([f"search from lr {title}", f"{figure:.4f}", f"{test['value']:.4f}", written(test)])
-        found = tune(folder, recipe)
-        report = json.loads((Path(found["run"]) / "report.json").read_text("utf-8"))
-        test, own = (report["metrics"][split]["f1"] for split in ("test", "validation"))
-        title = f"tune from lr {title}: {found['runs']} runs, {sum(one['gate']['kept'] for one in found['rounds'])} changes kept"
-        rows.append([title, f"{own['value']:.4f}", f"{test['value']:.4f}", written(test)])
+        if "search" in ways:
+            space = {LR: {"low": 1e-6, "high": 1e-3, "log": True}, "stages.0.batch_size": {"choices": [16, 32]}}
+            _, found = search(folder, recipe | {"search": {"space": space, "trials": trials}})
+            rows.append(ended(f"search from lr {title}", found))
+        if "tune" in ways:
+            found = tune(folder, recipe)
+            kept = sum(one["gate"]["kept"] for one in found["rounds"])
+            rows.append(ended(f"tune from lr {title}: {found['runs']} runs, {kept} changes kept", found))
+        print(rows[-1], flush=True)
     table([name, "validation f1", "test f1", "95 %"], rows)
+
+
+def ended(title: str, found: dict[str, Any]) -> list[str]:
+    """Where the run of the best trial, or of the tuned recipe, ended."""
+    metrics = json.loads((Path(found["run"]) / "report.json").read_text("utf-8"))["metrics"]
+    test, own = (metrics[split]["f1"] for split in ("test", "validation"))
+    return [title, f"{own['value']:.4f}", f"{test['value']:.4f}", written(test)]
 
 
 def tune(folder: Path, recipe: dict[str, Any]) -> dict[str, Any]:
