@@ -21,6 +21,23 @@ assert len(rows) == 40 and {label.strip() for _, label in rows} == {"0", "1"}
 print("what a library says first")
 print(json.dumps({"seed": 0, "acc": 50.0, "train_cpu_s": 1.0}))
 """
+TRAINER = """
+import json, sys, tempfile
+from transformers import (
+    AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments)
+model, train, test = sys.argv[1:4]
+assert train.endswith("/all.jsonl") and test.endswith("/test.jsonl"), sys.argv
+train, test = ([json.loads(line) for line in open(file, encoding="utf-8")] for file in (train, test))
+labels = sorted({row["label"] for row in train})
+tokenizer = AutoTokenizer.from_pretrained(model)
+rows = [tokenizer(row["text"]) | {"labels": labels.index(row["label"])} for row in test]
+settings = TrainingArguments(
+    tempfile.mkdtemp(), use_cpu=True, report_to=[], disable_tqdm=True, per_device_eval_batch_size=8,
+    train_sampling_strategy="group_by_length")
+net = AutoModelForSequenceClassification.from_pretrained(model, num_labels=len(labels))
+Trainer(net, settings, data_collator=DataCollatorWithPadding(tokenizer)).predict([dict(row) for row in rows])
+print(json.dumps({"seed": 0, "acc": 50.0, "macro_f1": 50.0, "train_cpu_s": 1.0, "rows": len(train)}))
+"""
 
 
 def bench(name: str, *arguments: object, environment: dict[str, str]) -> str:
@@ -105,6 +122,26 @@ def test_question_answering(environment, tmp_path):
     assert all(float(row[3]) > 0 for row in rows)
     again = arms_of(bench("question_answering", *arguments, environment=environment))
     assert again[1:] == rows  # nothing is measured again
+
+
+def test_hybrid(environment, tmp_path):
+    """The peer is a stand-in around the Trainer that trains nothing."""
+    peer, results = tmp_path / "peer.py", tmp_path / "results.jsonl"
+    peer.write_text(TRAINER, encoding="utf-8")
+    brief = ("--set", "stages.0.epochs=1", "--set", "stages.1.epochs=1")
+    arguments = ("--tasks", "sst2-1000", "--seeds", 0, "--limit", 48, "--peer", peer, "--results", results, *brief)
+    printed = arms_of(bench("hybrid", *arguments, environment=environment))
+    task, decisive, every, few = (row for row in printed if "95 % interval" not in row)
+    assert task[:3] == ["sst2-1000", "48 (+ 48 for validation)", "accuracy"]
+    assert [row[2] for row in (decisive, every, few)] == [task[7]] * 3
+    about, *runs = [json.loads(line) for line in results.read_text("utf-8").splitlines()]
+    assert [(run["arm"], run["seed"]) for run in runs] == [("hft", 0), ("Trainer", 0)]
+    for run, shown in zip(runs, (task[3], task[5]), strict=True):
+        hits = sum(one == other for one, other in zip(run["predicted"], about["right"], strict=True))
+        assert float(shown) == pytest.approx(100 * hits / 48, abs=0.01)
+        assert run["train_cpu_s"] > 0
+    assert arms_of(bench("hybrid", *arguments, environment=environment)) == printed  # nothing is measured again
+    assert len(results.read_text("utf-8").splitlines()) == 3
 
 
 def test_plumbing(environment):

@@ -77,7 +77,10 @@ def test_every_example_explains_itself(folder):
     assert (folder / "README.md").is_file()
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda file: file.parent.name)
+# The files of `hybrid` are written by its script: test_hybrid_example.py has them.
+@pytest.mark.parametrize(
+    "recipe", [file for file in RECIPES if file.parent.name != "hybrid"], ids=lambda file: file.parent.name
+)
 def test_recipe_is_valid(recipe, request):
     environment = {}
     if "${HFT_DATA}" in recipe.read_text("utf-8"):

@@ -18,13 +18,13 @@ from ..loading import module_at
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hybrid"
 SIZES = {
-    "sst2-1000": (1000, 872, 1821),
+    "sst2-1000": (1000, 200, 1821),
     "ag-news-400": (392, 8, 2000),
     "citation-intent": (1184, 105, 139),
     "trec": (5165, 200, 500),
-    "sciie": (3215, 455, 974),
-    "sst2": (6908, 872, 1821),
-    "sci-cite": (7267, 916, 1861),
+    "sciie": (3215, 200, 974),
+    "sst2": (6908, 200, 1821),
+    "sci-cite": (7267, 200, 1861),
 }
 LEAKED = {"sst2-1000": 2, "ag-news-400": 3, "citation-intent": 54, "trec": 11, "sciie": 0, "sst2": 2, "sci-cite": 0}
 
