@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="No rounds: search the rate and the batch size once, as hft search does.",
 )
-@click.option("--dry-run", is_flag=True, help="Prepare the data, say what the first round would cost, and stop.")
+@click.option("--dry-run", is_flag=True, help="Prepare the data, say what the recipe itself would cost, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.pass_context
 def command(
@@ -68,7 +68,7 @@ def command(
         raise RecipeError("hft tune runs in one process; start it without torchrun")
     loaded, registry = load(recipe, overrides, plugins)
     if by_search:
-        space = f"search={json.dumps(rate_and_batch(loaded, budget))}"
+        space = f"search={json.dumps(rate_and_batch(loaded, registry, budget), ensure_ascii=False)}"
         context.invoke(
             search_command,
             recipe=recipe,
@@ -88,11 +88,11 @@ def command(
             watch(progress.say) as stop,
             Carrier(store, progress, stop, wait=True) as carrier,
         ):
-            tuning = Tuning(loaded, registry, carrier)
+            tuning = Tuning(loaded, registry, carrier, budget)
             progress.say(f"the recipe as it is: {tuning.seeds} runs; {tuning.cost().told()}")
             if dry_run:
                 return
-            tuning.run(budget, progress.say, lambda: summary.write(tuning.content(), target))
+            tuning.run(progress.say, lambda: summary.write(tuning.content(), target))
             found = tuning.content()
             summary.write(found, target)
             adjusted = write_adjusted(recipe, text, overrides, tuning.start.loaded, found)

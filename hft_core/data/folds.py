@@ -15,8 +15,8 @@ from hft_core.data.splitting import Strata, assign, strata_of
 from hft_core.data.table import ROW, only, read_table, write_table
 from hft_core.errors import DataError
 
-_SECOND = 1 << 39
-"""Added to the row numbers of the validation source: those of the two must not meet."""
+SECOND = 1 << 39
+"""Added to the row numbers of the validation source where rows are put together: those of the two must not meet."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def hold_out(out: Path, task: Task, roles: Roles, ledgers: dict[str, Ledger], fo
     out of both. `second` says that validation is a source of its own, with row numbers of its own.
     """
     raw, aside, pool = (out / f"{name}.arrow" for name in ("raw-train", "raw-validation", "pool"))
-    write_table(pool, _together(raw, aside, _SECOND if second else 0))
+    write_table(pool, _together(raw, aside, SECOND if second else 0))
     chosen = _held_out(pool, roles, fold, strata_of(task, lambda: read_table(pool)))
     ledgers.clear()
     ledgers["train"] = Ledger(read=write_table(raw, only(pool, ~chosen)))

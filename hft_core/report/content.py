@@ -375,13 +375,13 @@ class TuningRound(TypedDict):
     """One change that tuning has tried."""
 
     name: str
-    """That of the finding of the diagnosis, or of a usual step: `higher-rate`, `much-lower-rate`, `more-epochs`, …"""
+    """That of the finding of the diagnosis, or of a usual step: `higher-rate`, `lower-rate`, `more-epochs`, …"""
     where: str
     seen: str
     """The evidence."""
     changes: list[Change]
     gate: Gate
-    """The comparison; `seeds` is 1 where the change was given up after the first one."""
+    """The comparison; `seeds` is 1 where the change was given up after one."""
     runs: int
     """Trainings that it took."""
 

@@ -39,9 +39,14 @@ def outcome(content: TuningContent) -> str:
     kept = sum(one["gate"]["kept"] for one in rounds)
     changes = "change" if len(rounds) == 1 else "changes"
     return (
-        f"{kept} of {len(rounds)} {changes} stayed; {content['metric']} on validation {_mean(content['start'])} → "
-        f"{_mean(content['end'])}."
+        f"{kept} of {len(rounds)} {changes} stayed; {content['metric']} {measured_on(content['folds'])} "
+        f"{_mean(content['start'])} → {_mean(content['end'])}."
     )
+
+
+def measured_on(folds: bool) -> str:
+    """Where figures are from."""
+    return "by cross-validation" if folds else "on validation"
 
 
 def basis(content: TuningContent) -> str:
@@ -53,15 +58,15 @@ def basis(content: TuningContent) -> str:
     )
     return (
         f"Each change is compared with the recipe as it was then, {over}; it stays if it helps at 2.5 % (one-sided), so of 40 "
-        "useless ones one stays by luck. One that does harm with the first seed, or nothing, is given up. All were chosen by "
-        "the same validation, so the figure there is a little too good; the test took no part. "
+        "useless ones one stays by luck. One that does harm, or nothing, with the seed that was worst is given up. All were "
+        "chosen by the same validation, so the figure there is a little too good; the test took no part. "
         f"{count(content['runs'])} runs, {duration(content['seconds'])}."
     )
 
 
 def _seen(content: TuningContent, number: int) -> Markup:
     one = content["rounds"][number]
-    given_up = " Given up after the first seed." if one["runs"] == 1 and content["seeds"] > 1 else ""
+    given_up = " Given up after the seed that was worst before." if one["runs"] == 1 and content["seeds"] > 1 else ""
     notes = gate_notes(one["gate"])
     words = one["name"].replace("-", " ").capitalize()
     return joined([element("b", words), f" ({one['where']}): {one['seen']}{given_up} {notes}"])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hft_core.components import Objective, Ramp, Stream
+from hft_core.data.folds import SECOND
 from hft_core.recipe.sources import source_names
 from hft_core.runtime.batching import cuts
 from hft_core.runtime.ragged import Arrays, take
@@ -80,15 +81,16 @@ class LiveStream:
         lengths = self.order.index(whole.shard).lengths[entries]
         order = np.argsort(lengths, kind="stable")
         count = len(cuts(lengths[order], size, self.most))
-        if count % multiple:  # as many for each process
-            count = min(-(-count // multiple) * multiple, len(entries))
-            parts = np.array_split(order, count)
-        elif self.most is None:
-            parts = np.array_split(order, count)
+        wanted = min(-(-count // multiple) * multiple, len(entries))  # as many for each process
+        if wanted == 1:
+            return [whole]
+        if self.most is None:
+            parts = np.array_split(order, wanted)
         else:
             parts = [order[cut] for cut in cuts(lengths[order], size, self.most)]
-        if count == 1:
-            return [whole]
+            while len(parts) < wanted:
+                largest = max(range(len(parts)), key=lambda place: len(parts[place]))
+                parts[largest : largest + 1] = np.array_split(parts[largest], 2)
         return [whole._replace(entries=entries[part]) for part in parts]
 
     def made(self, part: Part) -> Batch:
@@ -122,7 +124,9 @@ class LiveStream:
         names = source_names(self.objective)
         _, shard, entries = self.order.batch(index)
         found = [origin(int(row)) for row in np.asarray(self.shards[shard]["row"])[entries]]
-        listed = ", ".join(f"{names[source]} {line}" for source, line in found[:8])
+        listed = ", ".join(
+            f"validation {line - SECOND}" if line >= SECOND else f"{names[source]} {line}" for source, line in found[:8]
+        )
         return f"lines {listed}" + (f" and {len(found) - 8} more" if len(found) > 8 else "")
 
 

@@ -12,7 +12,7 @@ from hft_core.recipe.roundtrip import read_text, remark, written
 from hft_core.recipe.values import put_values
 from hft_core.recipe.words import change_title
 from hft_core.report.content import Change, TuningContent, TuningRound
-from hft_core.report.tuning import outcome
+from hft_core.report.tuning import measured_on, outcome
 from hft_core.store.files import put_text
 
 COMMAND = "hft tune"
@@ -48,7 +48,8 @@ def _said(one: TuningRound, change: Change, found: TuningContent) -> str:
     if "diverged" in gate:
         gave = "without it training diverges"
     else:
+        where = measured_on(gate["folds"])
         how = f"{gate['seeds']} folds" if gate["folds"] else f"{gate['seeds']} seeds"
-        gave = f"{gate['metric']} {gate['difference']:+.4f} ({gate['low']:+.4f} … {gate['high']:+.4f}, 95 %, {how}) on validation"
+        gave = f"{gate['metric']} {gate['difference']:+.4f} ({gate['low']:+.4f} … {gate['high']:+.4f}, 95 %, {how}) {where}"
     seen = " ".join(one["seen"].split())
     return f"tuned: {change_title([change])}. {seen} It gave: {gave}."

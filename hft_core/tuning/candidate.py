@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hft_core.evidence.diagnosis import Seen
 from hft_core.pipeline.gates_run import Carrier
-from hft_core.pipeline.nodes import Node, with_inputs
+from hft_core.pipeline.nodes import with_inputs
 from hft_core.pipeline.plan import Plan, TaskPlan
 from hft_core.pipeline.plan_arms import Arm, build_arm, deciding, stages_of_seeds
 from hft_core.pipeline.plan_evidence import baselines_node, diagnosis_node
@@ -28,25 +28,21 @@ class Candidate:
         """Make the arm; nothing is trained."""
         return cls(loaded, build_arm(loaded, registry, title, folds))
 
-    @property
-    def first(self) -> list[Node]:
-        """What measures the first seed."""
-        return with_inputs(self.arm.measured[:1])
-
-    def diagnosed(self, registry: Registry, carrier: Carrier) -> Seen:
-        """Look at what was trained, beside baselines on validation; the test takes no part. With folds at the first one."""
-        plan = self._signs(registry)
+    def diagnosed(self, registry: Registry, carrier: Carrier, fold: int) -> Seen:
+        """Look at what was trained, beside baselines on validation; the test takes no part. With folds at this one alone."""
+        plan = self._signs(registry, fold)
         carrier.make(plan.nodes)
         return seen(self.loaded, plan, {node.name: carrier.store.folder(node.key) for node in plan.nodes})
 
-    def _signs(self, registry: Registry) -> Plan:
+    def _signs(self, registry: Registry, fold: int) -> Plan:
         """The plan of what a diagnosis of the task that decides goes by."""
         task = deciding(self.loaded, registry)[0].task
-        stages = stages_of_seeds(self.loaded, registry, self.arm.folds)[0]
-        seeds = range(1 if self.arm.folds else self.loaded.recipe.evaluate.seeds)
+        stages = stages_of_seeds(self.loaded, registry, self.arm.folds)[fold]
+        seeds = [fold] if self.arm.folds else range(self.loaded.recipe.evaluate.seeds)
         chains = [stages.chain(seed) for seed in seeds]
         evaluations = [
-            evaluation_node(stages, task, seed, chain[-1], ["validation"]) for seed, chain in enumerate(chains)
+            evaluation_node(stages, task, seed, chain[-1], ["validation"])
+            for seed, chain in zip(seeds, chains, strict=True)
         ]
         settled = stages.recipe.all_tasks[task].target_form
         baselines = baselines_node(stages, task, ["validation"]) if settled else None

@@ -14,10 +14,11 @@ from typing import Any
 from hft_core.evidence.diagnosis import Finding, Seen, StageSeen, TaskSeen
 from hft_core.evidence.diagnosis.curves import curves, middle, mostly, validations
 from hft_core.evidence.diagnosis.rates import STILL, error, rounded
+from hft_core.recipe.model import Stage
 
 HIGHER, LOWER, LONGER, SMALLER = "higher-rate", "lower-rate", "more-epochs", "smaller-batch"
 _UPWARD = {HIGHER, "learning-rate-too-low"}
-_DOWNWARD = {LOWER, "learning-rate-too-high", "diverged"}
+_DOWNWARD = {LOWER, "learning-rate-too-high", "diverged", "one-class", "unstable-seeds"}
 _SMALLEST = 4
 """Rows of a batch that is not halved any more."""
 
@@ -45,10 +46,10 @@ class Proposal:
     """New values by their places in the recipe."""
 
 
-def proposals(findings: Sequence[Finding], seen: Seen, batch_size: int, kept: Sequence[str]) -> Iterator[Proposal]:
+def proposals(findings: Sequence[Finding], seen: Seen, settings: Stage, kept: Sequence[str]) -> Iterator[Proposal]:
     """Give what may be tried, the most promising first.
 
-    `batch_size` is that of the stage that trains the task, and `kept` names the proposals that were kept so far, the last one
+    `settings` are those of the stage that trains the task, and `kept` names the proposals that were kept so far, the last one
     last: a step that helped is tried again, and a rate that was raised is not lowered again.
     """
     for found in findings:
@@ -61,7 +62,7 @@ def proposals(findings: Sequence[Finding], seen: Seen, batch_size: int, kept: Se
     steps, evidence = _usual(stage, task)
     barred = {HIGHER} if _DOWNWARD & {*kept} else {LOWER} if _UPWARD & {*kept} else set()
     for name, power in sorted(steps, key=lambda step: step[0] not in kept[-1:]):
-        if name not in barred and (changes := _changes(name, power, stage, batch_size)):
+        if name not in barred and (changes := _changes(name, power, stage, settings)):
             yield Proposal(name, stage.name, evidence, changes)
 
 
@@ -70,13 +71,14 @@ def after_divergence(stage: str, message: str, changes: Mapping[str, Any]) -> Pr
     return Proposal("diverged", stage, message, changes)
 
 
-def _changes(name: str, power: float, stage: StageSeen, batch_size: int) -> dict[str, Any]:
+def _changes(name: str, power: float, stage: StageSeen, settings: Stage) -> dict[str, Any]:
     """The change that a step makes; empty where there is none."""
     if name in (HIGHER, LOWER):
         return stage.optimizer_with(rounded(stage.lr * 10 ** (power if name == HIGHER else -power)))
-    if name == LONGER:
-        return {f"stages.{stage.index}.epochs": max(2, round(2 * stage.epochs))}
-    return {f"stages.{stage.index}.batch_size": batch_size // 2} if batch_size > _SMALLEST else {}
+    if name == LONGER:  # where a stage ends by itself, more epochs are none
+        return {f"stages.{stage.index}.epochs": max(2, round(2 * stage.epochs))} if not settings.early_stopping else {}
+    half = settings.batch_size // 2
+    return {f"stages.{stage.index}.batch_size": half} if settings.batch_size > _SMALLEST else {}
 
 
 def _usual(stage: StageSeen, task: TaskSeen) -> tuple[list[_Step], str]:
@@ -94,7 +96,7 @@ def _usual(stage: StageSeen, task: TaskSeen) -> tuple[list[_Step], str]:
     if not measured:
         return _TOO_LITTLE, f"{task.metric} is {figure:.3g} on validation."
     sign = 1 if task.greater_is_better else -1
-    bests = [max(found, key=lambda point: (sign * point[1], point[0])) for found in measured]
+    bests = [max(found, key=lambda point: sign * point[1]) for found in measured]  # of equals the first, as it was kept
     at_the_end = mostly([best[0] >= found[-1][0] for best, found in zip(bests, measured, strict=True)])
     epoch, best = (middle([point[place] for point in bests]) for place in (0, 1))
     return (

@@ -7,25 +7,31 @@ from typing import Any
 from hft_core.errors import RecipeError
 from hft_core.evidence.diagnosis.rates import rounded
 from hft_core.pipeline.ablation import Budget
+from hft_core.pipeline.plan_arms import deciding
 from hft_core.pipeline.report_diagnosis import trained_by
 from hft_core.recipe.load import LoadedRecipe
+from hft_core.registry import Registry
 
 _WIDE = 30
 """How many times as high, and as low, rates are tried: a rate that is wrong by a power of ten lies well inside."""
 
 
-def rate_and_batch(loaded: LoadedRecipe, budget: Budget) -> dict[str, Any]:
+def rate_and_batch(loaded: LoadedRecipe, registry: Registry, budget: Budget) -> dict[str, Any]:
     """Give the `search` of a recipe: rates around its own on a logarithmic scale, and half, the same and twice its batch.
 
-    Raises RecipeError where no stage trains a task.
+    They are of the last stage that trains the task whose figure decides. Raises RecipeError where there is none, or where the
+    budget is less than one trial.
     """
-    trained = [place[0] for name in loaded.recipe.all_tasks if (place := trained_by(loaded.recipe, name))]
-    if not trained:
+    recipe, seeds = loaded.recipe, loaded.recipe.evaluate.seeds
+    trained = trained_by(recipe, deciding(loaded, registry)[0].task) if recipe.all_tasks else None
+    if trained is None:
         raise RecipeError(
             f"{loaded.where}: no stage trains a task whose rate could be searched by its figures; add one"
         )
-    last = max(trained)
-    stage = loaded.recipe.stages[last]
+    if budget.runs is not None and budget.runs < seeds:
+        raise RecipeError(f"--runs {budget.runs} is too small: a trial takes {seeds} runs, one per seed; give more")
+    last = trained[0]
+    stage = recipe.stages[last]
     size = stage.batch_size
     found: dict[str, Any] = {
         "space": {
@@ -39,7 +45,7 @@ def rate_and_batch(loaded: LoadedRecipe, budget: Budget) -> dict[str, Any]:
         "study": f"{loaded.recipe.name}.rate",
     }
     if budget.runs is not None:
-        found["trials"] = max(1, int(budget.runs) // loaded.recipe.evaluate.seeds)
+        found["trials"] = int(budget.runs) // seeds
     if budget.minutes is not None:
         found["minutes"] = budget.minutes
     return found

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from hft_core.errors import RecipeError
+from hft_core.errors import NonFiniteError, RecipeError
 from hft_core.evidence.diagnosis import diagnose
 from hft_core.evidence.diagnosis.rates import rounded
 from hft_core.pipeline.ablation import Budget
@@ -19,6 +19,7 @@ from hft_core.pipeline.cost import Cost, predicted
 from hft_core.pipeline.divergence import first_divergence
 from hft_core.pipeline.gates import as_written
 from hft_core.pipeline.gates_run import Carrier, validation_rows
+from hft_core.pipeline.nodes import with_inputs
 from hft_core.pipeline.plan import build_plan
 from hft_core.pipeline.plan_arms import MINIMUM_ROWS, deciding
 from hft_core.pipeline.report_diagnosis import trained_by
@@ -40,12 +41,12 @@ FORMAT = 1
 
 
 class Tuning:
-    """The tuning of a recipe. Making one checks everything and prepares the data; it trains nothing before `run`."""
+    """The tuning of a recipe within a budget. Making one checks everything and prepares the data; `run` trains."""
 
-    def __init__(self, loaded: LoadedRecipe, registry: Registry, carrier: Carrier):
-        self._registry, self._carrier, self.store = registry, carrier, carrier.store
+    def __init__(self, loaded: LoadedRecipe, registry: Registry, carrier: Carrier, budget: Budget):
+        self._registry, self._carrier, self._budget, self.store = registry, carrier, budget, carrier.store
         whole = as_written(loaded, registry)
-        _require_comparable(whole)
+        _require_comparable(whole, budget)
         self.best, self._position = deciding(whole, registry)
         plan = build_plan(whole, registry)
         carrier.prepare(plan)
@@ -63,21 +64,16 @@ class Tuning:
         """What the recipe as it is written is still to train."""
         return predicted(self.start.arm.nodes, self.store)
 
-    def run(self, budget: Budget, say: Callable[[str], None], on_round: Callable[[], None] = lambda: None) -> None:
+    def run(self, say: Callable[[str], None], on_round: Callable[[], None] = lambda: None) -> None:
         """Try changes until the budget ends or nothing is left to try; `on_round` is called after each.
 
-        Raises RecipeError where the budget does not reach for the recipe itself and one change.
+        Raises NonFiniteError where training diverges with all of them: there is nothing to carry out.
         """
-        if budget.runs is not None and budget.runs < 2 * self.seeds:
-            raise RecipeError(
-                f"--runs {budget.runs} is too small: the recipe itself takes {self.seeds} (one per seed), and a change as "
-                f"many; give {2 * self.seeds} or more"
-            )
         self._carrier.tried(self.start.arm)
         self._runs = self.seeds
         while (found := self._next()) is not None:
             proposal, candidate = found
-            if not self._fits(candidate, budget):
+            if not self._fits(candidate):
                 self._ended = "budget"
                 break
             kept = self._round(proposal, candidate)
@@ -87,6 +83,8 @@ class Tuning:
             on_round()
         else:
             self._ended = "nothing left"
+        if message := self._divergence(self.current):
+            raise NonFiniteError(f"training diverges with all that was tried; give the recipe a lower rate. {message}")
 
     def content(self) -> TuningContent:
         """All that was found so far, as JSON."""
@@ -126,13 +124,20 @@ class Tuning:
         assert trained is not None  # a recipe that no stage trains has no arm to measure
         index = trained[0]
         stage = loaded.recipe.stages[index]
-        if message := first_divergence(self.store, self.current.arm.nodes):
-            lower = {f"stages.{index}.optimizer.lr": rounded(stage.optimizer.lr / 10)}
-            yield after_divergence(stage_name(stage, index), message, lower)
+        if message := self._divergence(self.current):
+            for factor in (10, 100, 1000):
+                lower = {f"stages.{index}.optimizer.lr": rounded(stage.optimizer.lr / factor)}
+                yield after_divergence(stage_name(stage, index), message, lower)
             return
-        seen = self.current.diagnosed(self._registry, self._carrier)
+        seen = self.current.diagnosed(self._registry, self._carrier, self._worst_seed())
         kept = [one["name"] for one in self.rounds if one["gate"]["kept"]]
-        yield from proposals(diagnose(seen), seen, stage.batch_size, kept)
+        yield from proposals(diagnose(seen), seen, stage, kept)
+
+    def _worst_seed(self) -> int:
+        """The seed, from 0, with the worst figure: where a recipe is unstable, a remedy shows there first."""
+        found = self._figures(self.current)
+        sign = 1 if self.best.metric.greater_is_better else -1
+        return min(range(len(found)), key=lambda seed: sign * found[seed]) if found else 0
 
     def _round(self, proposal: Proposal, candidate: Candidate) -> bool:
         """Compare a change with what there is; gives whether it stays."""
@@ -154,21 +159,26 @@ class Tuning:
         return kept
 
     def _compared(self, candidate: Candidate) -> tuple[dict[str, Any], int]:
-        """The verdict on a change, and how many runs it took: one where the first seed shows harm, or no difference at all."""
+        """The verdict on a change, and how many runs it took: one where the seed that is worst so far shows no gain at all."""
         sides = [self.current.arm, candidate.arm]
-        lost = [first_divergence(self.store, self.current.arm.nodes), None]
-        self._carrier.make(candidate.first, spare=True)
-        lost[1] = first_divergence(self.store, candidate.first)
+        worst = self._worst_seed()
+        first = with_inputs([candidate.arm.measured[worst]])
+        lost = [self._divergence(self.current), None]
+        self._carrier.make(first, spare=True)
+        lost[1] = first_divergence(self.store, first)
         if lost[1]:
             return diverged(*lost), 1
         if not lost[0]:
-            found = self._verdict(False, *[self._folders(arm.measured[:1]) for arm in sides])
+            found = self._verdict(False, *[self._folders([arm.measured[worst]]) for arm in sides])
             if found["verdict"] == "harms" or not (found["difference"] or found["standard_error"]):
                 return found, 1
         lost[1] = self._carrier.tried(candidate.arm)
         if any(lost):
             return diverged(*lost), self.seeds
         return self._verdict(self.folds, *[self._folders(arm.measured) for arm in sides]), self.seeds
+
+    def _divergence(self, candidate: Candidate) -> str | None:
+        return first_divergence(self.store, candidate.arm.nodes)
 
     def _verdict(self, folds: bool, first: list[Path], second: list[Path]) -> dict[str, Any]:
         return verdict(self.best.metric, self._position, folds, first, second)
@@ -178,10 +188,11 @@ class Tuning:
 
     # ---- the budget ----
 
-    def _fits(self, candidate: Candidate, budget: Budget) -> bool:
+    def _fits(self, candidate: Candidate) -> bool:
+        budget = self._budget
         if budget.runs is not None and self._runs + self.seeds > budget.runs:
             return False
-        foreseen = predicted(candidate.arm.nodes, self.store).seconds
+        foreseen = predicted([*self.current.arm.nodes, *candidate.arm.nodes], self.store).seconds
         return budget.minutes is None or time.monotonic() - self._began + foreseen <= budget.minutes * 60
 
     def _figures(self, candidate: Candidate) -> list[float] | None:
@@ -190,14 +201,20 @@ class Tuning:
         return figures(self.best.metric, self._folders(candidate.arm.measured)) if made else None
 
 
-def _require_comparable(loaded: LoadedRecipe) -> None:
-    """Raise RecipeError where changes of a recipe could not be compared."""
+def _require_comparable(loaded: LoadedRecipe, budget: Budget) -> None:
+    """Raise RecipeError where changes of a recipe could not be compared, or not one of them within the budget."""
+    seeds = loaded.recipe.evaluate.seeds
     if not loaded.recipe.all_tasks:
         raise RecipeError(f"{loaded.where}: tuning needs a `task`, by whose figures changes are compared; add one")
-    if loaded.recipe.evaluate.seeds == 1:
+    if seeds == 1:
         raise RecipeError(
             f"{loaded.where}: tuning keeps what helps, and with one seed nobody can tell an effect from luck; set "
             "`evaluate: {seeds: 3}` or more, or take `hft tune --search`"
+        )
+    if budget.runs is not None and budget.runs < 2 * seeds:
+        raise RecipeError(
+            f"--runs {budget.runs} is too small: the recipe itself takes {seeds} (one per seed), and a change as many; give "
+            f"{2 * seeds} or more"
         )
 
 

@@ -189,7 +189,7 @@ def test_tuning_says_what_was_seen_and_what_it_gave(report):
         "Learning rate too low (tune): In 400 steps the loss <fell> little.",
         "最好的一轮是最后一轮。",
         "epochs default → 20: this gate could have seen",
-        "Given up after the first seed.",
+        "Given up after the seed that was worst before.",
         "of 40 useless ones one stays by luck",
     ):
         assert shown in text, shown

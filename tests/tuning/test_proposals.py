@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +21,10 @@ def proposed(
     findings: Sequence[Finding] = (),
     kept: Sequence[str] = (),
     batch_size: int = 16,
+    early_stopping: int | None = None,
 ) -> list[Proposal]:
-    return list(proposals(findings, Seen([stages or stage()], [tasks or task()]), batch_size, kept))
+    settings: Any = SimpleNamespace(batch_size=batch_size, early_stopping=early_stopping)
+    return list(proposals(findings, Seen([stages or stage()], [tasks or task()]), settings, kept))
 
 
 def names(found: Sequence[Proposal]) -> list[str]:
@@ -38,7 +41,7 @@ def test_what_was_found_comes_first() -> None:
 
 @pytest.mark.parametrize(
     ("figures", "first"),
-    [([0.6, 0.7, 0.8], "higher-rate"), ([0.6, 0.8, 0.8], "higher-rate"), ([0.6, 0.8, 0.7], "lower-rate")],
+    [([0.6, 0.7, 0.8], "higher-rate"), ([0.6, 0.8, 0.8], "lower-rate"), ([0.6, 0.8, 0.7], "lower-rate")],
 )
 def test_the_curve_says_which_way(figures: list[float], first: str) -> None:
     """Best at the end: training did too little; earlier: too much."""
@@ -68,6 +71,10 @@ def test_a_small_batch_is_not_halved() -> None:
     assert "smaller-batch" not in names(proposed(batch_size=4))
 
 
+def test_a_stage_that_stops_early_gets_no_more_epochs() -> None:
+    assert "more-epochs" not in names(proposed(early_stopping=2))
+
+
 @pytest.mark.parametrize(("moved", "rates"), [(0.004, [0.01, 0.1, 0.0001]), (2.0, [0.0001, 1e-05, 0.01])])
 def test_where_nothing_was_learned_steps_are_long(moved: float, rates: list[float]) -> None:
     """Weights that stayed where they were want a higher rate, weights that went far a lower one."""
@@ -88,6 +95,7 @@ def test_an_optimizer_that_is_the_default_is_written_out() -> None:
         (["higher-rate"], "higher-rate", "lower-rate"),
         (["learning-rate-too-low"], "higher-rate", "lower-rate"),
         (["diverged"], "more-epochs", "higher-rate"),
+        (["one-class"], "more-epochs", "higher-rate"),
         (["lower-rate", "more-epochs"], "more-epochs", "higher-rate"),
     ],
 )

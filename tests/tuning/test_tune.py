@@ -120,24 +120,75 @@ def test_killed_and_begun_again(make_slow: Callable[[Path], Any], start: Callabl
 
 @pytest.mark.slow
 def test_a_recipe_that_diverges(slow: Any, hft_here: Any) -> None:
-    """Training that comes to no numbers is a finding like any other: the rate is lowered, and stays lowered."""
-    slow.recipe["stages"][0]["optimizer"]["lr"] = 1e30
-    slow.recipe["stages"][0]["clip"] = None
-    outcome = hft_here("tune", slow.write(), "--runs", "6")
+    """The rate is divided by ten, a hundred, a thousand; where all of that diverges nothing is carried out."""
+    slow.recipe["stages"][0]["optimizer"] = {"type": "sgd", "lr": 1e30}
+    outcome = hft_here("tune", slow.write(), "--runs", "9")
+    assert outcome.code == 5, outcome.err
+    assert "training diverges with all that was tried" in outcome.err
     found = tuned(slow)
     assert found["start"] is None
-    assert found["rounds"][0]["name"] == "diverged"
-    assert found["rounds"][0]["changes"][0]["after"] == 1e29
-    assert outcome.code in (0, 5), outcome.err
+    assert [one["name"] for one in found["rounds"]] == ["diverged"] * 3
+    assert [one["changes"][0]["after"] for one in found["rounds"]] == [1e29, 1e28, 1e27]
+    assert not (slow.folder / "recipe.tuned.yaml").exists()
+    assert not (slow.folder / "runs" / "slow-tuned").exists()
+
+
+def test_changes_are_written_wherever_the_recipe_has_room(slow: Any) -> None:
+    """Two changes of a rate that the recipe leaves to its default, and one of what stands there by an alias."""
+    from hft_core.recipe import load_recipe
+    from hft_core.registry import load_registry
+    from hft_core.tuning.adjusted import write_adjusted
+
+    text = """\
+name: slow
+data:
+  train: &rows
+    type: csv
+    path: train.csv
+  validation: *rows
+task: {type: text-classification, text: review, label: sentiment}
+model: {type: bert, source: {scratch: tiny, tokenizer: {type: wordpiece, size: 300}}}
+stages:
+  - stage: pretrain
+    objectives: [{type: masked-lm, data: train}]
+    optimizer: &usual {type: adam, lr: 1e-4}
+  - stage: finetune
+    objectives: [{type: task, data: train}]
+    optimizer: *usual
+  - stage: finetune
+    objectives: [{type: task, data: train}]
+"""
+    recipe = slow.folder / "recipe.yaml"
+    recipe.write_text(text, "utf-8")
+    start = load_recipe(recipe, load_registry())
+    gate = {
+        "kept": True, "metric": "f1", "difference": 0.1, "low": 0.05, "high": 0.15, "seeds": 3, "folds": True,
+    }  # fmt: skip
+    rounds = [
+        {"name": "a", "where": "b", "seen": "变化。", "changes": [change], "gate": gate, "runs": 3}
+        for change in (
+            {"path": "stages.1.optimizer.lr", "before": 1e-4, "after": 1e-3},
+            {"path": "stages.2.optimizer", "before": None, "after": {"type": "adamw", "lr": 1e-5}},
+            {"path": "stages.2.optimizer.lr", "before": 1e-5, "after": 2e-5},
+        )
+    ]
+    found: Any = {"rounds": rounds, "metric": "f1", "folds": True, "start": [0.5], "end": [0.8]}
+    tuned_text = write_adjusted(recipe, text, [], start, found).read_text("utf-8")
+    raw = parse_yaml(tuned_text, "")[0]
+    assert [stage["optimizer"]["lr"] for stage in raw["stages"]] == [1e-4, 1e-3, 2e-5]
+    assert raw["data"]["validation"] == raw["data"]["train"]
+    assert tuned_text.count("# tuned: ") == 3
+    assert "by cross-validation 0.500 → 0.800" in tuned_text
 
 
 def test_one_search_of_rate_and_batch(slow: Any, hft_here: Any) -> None:
     """`--search` is hft search with a space of its own, which the recipe need not have."""
     slow.recipe["evaluate"]["seeds"] = 1
+    slow.recipe["name"] = "𠮷"
     outcome = hft_here("tune", slow.write(), "--search", "--runs", "2")
     assert outcome.code == 0, outcome.err
     assert "2 trials over stages.0.optimizer.lr, stages.0.batch_size" in outcome.err
-    found = json.loads((slow.folder / "runs" / "slow.rate.search" / "search.json").read_text("utf-8"))
+    found = json.loads((slow.folder / "runs" / "𠮷.rate.search" / "search.json").read_text("utf-8"))
     assert found["trials"][0]["values"] == {LR: 1e-5, "stages.0.batch_size": 16}
     assert found["space"][LR] == {"low": 3.3e-07, "high": 0.0003, "log": True}
     assert "search" not in parse_yaml((slow.folder / "recipe.best.yaml").read_text("utf-8"), "")[0]
@@ -161,6 +212,8 @@ def _without_task(recipe: dict[str, Any]) -> None:
         (lambda recipe: None, ["--runs", "0"], ["--runs 0: with a budget of nothing"]),
         (lambda recipe: None, ["--minutes", "nan"], ["--minutes nan: with a budget of nothing"]),
         (lambda recipe: None, ["--runs", "5"], ["--runs 5 is too small", "give 6 or more"]),
+        (lambda recipe: None, ["--runs", "5", "--dry-run"], ["--runs 5 is too small", "give 6 or more"]),
+        (lambda recipe: None, ["--search", "--runs", "2"], ["--runs 2 is too small: a trial takes 3 runs"]),
         (lambda recipe: recipe["stages"][0].update(epoch=3), [], ["unknown key 'epoch'; did you mean 'epochs'?"]),
         (_without_task, [], ["tuning needs a `task`"]),
         (_without_task, ["--search"], ["no stage trains a task"]),
