@@ -45,7 +45,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             counts = _write(profile, options.limit, folder)
-            settings = {" ".join(("Trainer", *flags)): flags for flags in ([()] if options.default else []) + [_BEST]}
+            settings: dict[str, tuple[str, ...]] = {"Trainer": ()} if options.default else {}
+            settings[f"Trainer `{' '.join(_BEST)}`"] = _BEST
             runs: dict[str, list[arms.Result]] = {"hft": [], **{title: [] for title in settings}}
             for seed in options.seeds:
                 runs["hft"].append(_hft(folder, seed))
