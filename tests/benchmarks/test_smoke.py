@@ -128,7 +128,7 @@ def test_hybrid(environment, tmp_path):
     """The peer is a stand-in around the Trainer that trains nothing."""
     peer, results = tmp_path / "peer.py", tmp_path / "results.jsonl"
     peer.write_text(TRAINER, encoding="utf-8")
-    brief = ("--set", "stages.0.epochs=1", "--set", "stages.1.epochs=1")
+    brief = ("--set", "stages.0.epochs=1")
     arguments = ("--tasks", "sst2-1000", "--seeds", 0, "--limit", 48, "--peer", peer, "--results", results, *brief)
     printed = arms_of(bench("hybrid", *arguments, environment=environment))
     task, decisive, every, few = (row for row in printed if "95 % interval" not in row)
