@@ -23,7 +23,7 @@ _PRETRAIN, _FINETUNE, _AT_MOST = 5, 10, 30
 """Epochs where the recipe says nothing."""
 _ENOUGH_STEPS = 300
 """Steps below which fine-tuning on few rows is unstable, and often comes to nothing: training for longer is the remedy (Mosbach,
-Andriushchenko, Klakow 2021; Zhang et al. 2021)."""
+Andriushchenko, Klakow 2021; Zhang et al. 2021); as many as the diagnosis of too few steps suggests (evidence/diagnosis)."""
 
 
 def steps_of(job: Job) -> int:

@@ -34,7 +34,7 @@ def write_adjusted(
     put_values(raw, start, {change["path"]: change["after"] for _, change in changes})
     head = [f"{sign(COMMAND)} from {recipe.name}: {outcome(found)}"]
     for one, change in changes:
-        said = _said(one, change, found)
+        said = _said(one, change)
         if not remark(raw, change["path"], [said]):
             head.append(f"# {said}")
     target = place_beside(recipe, ENDING, COMMAND)
@@ -42,7 +42,7 @@ def write_adjusted(
     return target
 
 
-def _said(one: TuningRound, change: Change, found: TuningContent) -> str:
+def _said(one: TuningRound, change: Change) -> str:
     """What was seen, what the change gave, and its interval."""
     gate = one["gate"]
     if "diverged" in gate:

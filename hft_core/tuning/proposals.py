@@ -37,7 +37,7 @@ class Proposal:
     """One change of the recipe, and why."""
 
     name: str
-    """That of the finding, or of the step, such as `higher-rate`."""
+    """That of the finding, or of the step, such as `higher-rate`; `diverged` where training gave no numbers."""
     where: str
     """The stage or the task that it is about."""
     seen: str
@@ -64,11 +64,6 @@ def proposals(findings: Sequence[Finding], seen: Seen, settings: Stage, kept: Se
     for name, power in sorted(steps, key=lambda step: step[0] not in kept[-1:]):
         if name not in barred and (changes := _changes(name, power, stage, settings)):
             yield Proposal(name, stage.name, evidence, changes)
-
-
-def after_divergence(stage: str, message: str, changes: Mapping[str, Any]) -> Proposal:
-    """The change for a recipe of which nothing else is known, because its training came to figures that are no numbers."""
-    return Proposal("diverged", stage, message, changes)
 
 
 def _changes(name: str, power: float, stage: StageSeen, settings: Stage) -> dict[str, Any]:

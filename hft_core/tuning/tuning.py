@@ -32,7 +32,7 @@ from hft_core.registry import Registry
 from hft_core.report.content import Change, Gate, TuningContent, TuningRound
 from hft_core.store.hashing import digest_json
 from hft_core.tuning.candidate import Candidate
-from hft_core.tuning.proposals import Proposal, after_divergence, proposals
+from hft_core.tuning.proposals import Proposal, proposals
 
 RUNS = 20
 """Runs at most where nobody says how many."""
@@ -127,7 +127,7 @@ class Tuning:
         if message := self._divergence(self.current):
             for factor in (10, 100, 1000):
                 lower = {f"stages.{index}.optimizer.lr": rounded(stage.optimizer.lr / factor)}
-                yield after_divergence(stage_name(stage, index), message, lower)
+                yield Proposal("diverged", stage_name(stage, index), message, lower)
             return
         seen = self.current.diagnosed(self._registry, self._carrier, self._worst_seed())
         kept = [one["name"] for one in self.rounds if one["gate"]["kept"]]
