@@ -64,7 +64,7 @@ def test_its_recipe_is_valid_and_shown(
     shown = hft_here("plugins", "show", name)
     assert shown.code == 0, shown
     assert f"{name}  {kind} of {name} (hft-{name} 0.1.0)" in shown.out
-    text = "".join(file.read_text("utf-8") for file in folder.rglob("*") if file.is_file())
+    text = "".join(file.read_text("utf-8") for file in folder.rglob("*") if file.is_file() and file.suffix != ".pyc")
     assert "example-type" not in text
     assert "hft_example" not in text
     assert "ExampleClass" not in text
