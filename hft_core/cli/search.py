@@ -13,7 +13,7 @@ from hft_core.cli.options import disabled, load, recipe_options
 
 if TYPE_CHECKING:
     from hft_core.pipeline.run import Run
-    from hft_core.report.content import SearchContent
+    from hft_core.report.content.search import SearchContent
     from hft_core.search.search import Search
 
 

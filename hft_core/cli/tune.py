@@ -14,7 +14,7 @@ from hft_core.cli.search import command as search_command
 
 if TYPE_CHECKING:
     from hft_core.pipeline.run import Run
-    from hft_core.report.content import TuningContent
+    from hft_core.report.content.tuning import TuningContent
 
 
 @click.command("tune")

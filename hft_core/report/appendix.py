@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 
-from hft_core.report.content import Report, SectionContent
+from hft_core.report.content.report import Report
+from hft_core.report.content.sections import SectionContent
 from hft_core.report.markup import Markup, element, joined
 from hft_core.report.passages import passages
 from hft_core.report.tables import record_table

@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 from hft_core.report.card_origins import ablation_table, hub_keys, origins
-from hft_core.report.content import Report
+from hft_core.report.content.report import Report
 from hft_core.report.diagnosis import title
 from hft_core.report.evidence import GATE_HEADS, gate_basis, gate_notes, gate_row, scored_sentence
 from hft_core.report.markdown import fenced, plain, table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hft_core.report.content import Report
+from hft_core.report.content.report import Report
 from hft_core.report.markdown import plain, table
 from hft_core.report.numbers import difference, moment
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from difflib import SequenceMatcher
 from typing import Any
 
-from hft_core.report.content import Check, Report, Source
+from hft_core.report.content.data import Check, Source
+from hft_core.report.content.report import Report
 from hft_core.report.markup import Markup, element, joined, shortened
 from hft_core.report.numbers import count, figure, share
 from hft_core.report.svg import Bar, Series, bar_chart, line_chart

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from hft_core.report.content import Diagnosed, Report
+from hft_core.report.content.report import Report
+from hft_core.report.content.training import Diagnosed
 from hft_core.report.markup import Markup, element
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hft_core.report.content import Confusion, Details, Report
+from hft_core.report.content.evaluation import Confusion, Details
+from hft_core.report.content.report import Report
 from hft_core.report.markup import Markup, element, joined, shortened
 from hft_core.report.numbers import count, figure, share
 from hft_core.report.scores import scores_section

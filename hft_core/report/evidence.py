@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hft_core.report.card_origins import ablation_cell
-from hft_core.report.content import Compared, Gate, Report
+from hft_core.report.content.evidence import Compared, Gate
+from hft_core.report.content.report import Report
 from hft_core.report.markup import Markup, element, joined
 from hft_core.report.numbers import count, difference, figure, moment
 from hft_core.report.summary import BASELINES

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from hft_core.report.appendix import exports, next_commands, reproduction
-from hft_core.report.content import Report
+from hft_core.report.content.report import Report
 from hft_core.report.data import data
 from hft_core.report.diagnosis import diagnosis
 from hft_core.report.evaluation import errors, results

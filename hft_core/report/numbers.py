@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hft_core.report.content import Figure
+from hft_core.report.content.figures import Figure
 
 
 def figure(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hft_core.report.content import MarkContent, PassageContent
+from hft_core.report.content.sections import MarkContent, PassageContent
 from hft_core.report.markup import Child, Markup, element, joined
 
 _STEPS = 5

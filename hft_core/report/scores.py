@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hft_core.report.content_figures import Calibration, Scores
+from hft_core.report.content.figures import Calibration, Scores
 from hft_core.report.markup import Markup, element, joined
 from hft_core.report.numbers import count, figure
 from hft_core.report.svg import Series, unit_chart

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hft_core.recipe.words import shown_value
-from hft_core.report.content import SearchContent, Trial
+from hft_core.report.content.search import SearchContent, Trial
 from hft_core.report.markup import Child, Markup, element, joined
 from hft_core.report.numbers import count, difference, duration, figure, share
 from hft_core.report.svg import Axis, Path, Series, line_chart, parallel_coordinates

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hft_core.report.content import Figure, Headline, Report
+from hft_core.report.content.figures import Figure
+from hft_core.report.content.report import Headline, Report
 from hft_core.report.markup import Markup, element, joined
 from hft_core.report.numbers import figure, interval
 from hft_core.report.svg import Bar, bar_chart

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from hft_core.report.content import Figure
+from hft_core.report.content.figures import Figure
 from hft_core.report.markup import Markup, element, joined, shortened, width_of
 from hft_core.report.numbers import count, figure, interval, share, tick
 

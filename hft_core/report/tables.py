@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hft_core.report.content import Figure
+from hft_core.report.content.figures import Figure
 from hft_core.report.markup import Child, Markup, element
 from hft_core.report.numbers import count, figure, interval
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hft_core.report.content import Report, Stage
+from hft_core.report.content.report import Report
+from hft_core.report.content.training import Stage
 from hft_core.report.markup import Markup, element, joined
 from hft_core.report.numbers import count, duration, figure
 from hft_core.report.svg import Series, line_chart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hft_core.report.content import TuningContent
+from hft_core.report.content.tuning import TuningContent
 from hft_core.report.evidence import GATE_HEADS, gate_notes, gate_row
 from hft_core.report.markup import Child, Markup, element, joined
 from hft_core.report.numbers import count, duration, figure

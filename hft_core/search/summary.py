@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from hft_core.report.content import SearchContent, Trial
+from hft_core.report.content.search import SearchContent, Trial
 from hft_core.search.database import shown_url
 from hft_core.search.search import Search
 from hft_core.search.study import ENDED, Entry

@@ -11,7 +11,7 @@ from hft_core.recipe.overrides import apply_overrides
 from hft_core.recipe.roundtrip import read_text, remark, written
 from hft_core.recipe.values import put_values
 from hft_core.recipe.words import change_title
-from hft_core.report.content import Change, TuningContent, TuningRound
+from hft_core.report.content.tuning import Change, TuningContent, TuningRound
 from hft_core.report.tuning import measured_on, outcome
 from hft_core.store.files import put_text
 

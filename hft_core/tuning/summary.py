@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hft_core.report.content import TuningContent
+from hft_core.report.content.tuning import TuningContent
 from hft_core.report.html import page
 from hft_core.report.markup import element
 from hft_core.report.tuning import tuning

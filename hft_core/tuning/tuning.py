@@ -29,7 +29,8 @@ from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.values import value_at, variant
 from hft_core.recipe.words import change_title
 from hft_core.registry import Registry
-from hft_core.report.content import Change, Gate, TuningContent, TuningRound
+from hft_core.report.content.evidence import Gate
+from hft_core.report.content.tuning import Change, TuningContent, TuningRound
 from hft_core.store.hashing import digest_json
 from hft_core.tuning.candidate import Candidate
 from hft_core.tuning.proposals import Proposal, proposals

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hft_core.report.content import Report
+from hft_core.report.content.report import Report
 from hft_core.report.html import render
 
 VOID = {"meta", "img", "br"}

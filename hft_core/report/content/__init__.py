@@ -1,0 +1,1 @@
+"""The shape of report.json, by subject; `report.Report` is the whole."""
