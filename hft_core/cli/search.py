@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hft_core.cli.found import carry_out_found
 from hft_core.cli.options import disabled, load, recipe_options
 
 if TYPE_CHECKING:
@@ -44,12 +44,9 @@ def command(
     as any run. The same command goes on with a search that was stopped or killed.
     """
     from hft_core.errors import RecipeError
-    from hft_core.pipeline.progress import Lines, for_terminal
-    from hft_core.pipeline.rewrite import add_part
-    from hft_core.pipeline.run import carry_out, store_of, typed_errors
+    from hft_core.pipeline.progress import Lines
+    from hft_core.pipeline.run import store_of, typed_errors
     from hft_core.recipe.beside import place_beside
-    from hft_core.recipe.load import load_recipe
-    from hft_core.recipe.plugins import registry_for
     from hft_core.search import summary
     from hft_core.search.checks import settings_of
     from hft_core.search.search import Search
@@ -84,13 +81,8 @@ def command(
         base, settings = search.base, search.settings
     winner = write_best(recipe, text, overrides, base, settings, best, found["metric"])
     say(f"trial {best.number} is the best; carrying out {winner}")
-    own_registry = registry_for(winner, plugins, disabled())
-    run = carry_out(load_recipe(winner, own_registry), own_registry, None, for_terminal(), store=store)
-    add_part(run.folder, "search", found)
-    click.echo(
-        json.dumps(_json(found, winner, run), ensure_ascii=False) if as_json else _told(found, recipe, winner, run)
-    )
-    run.require_whole()
+    told = None if as_json else lambda run: _told(found, recipe, winner, run)
+    carry_out_found(winner, plugins, store, "search", found, told)
 
 
 def _noted(search: Search, target: Path) -> None:
@@ -98,10 +90,6 @@ def _noted(search: Search, target: Path) -> None:
     from hft_core.search import summary
 
     summary.write(search, target)
-
-
-def _json(found: SearchContent, winner: Path, run: Run) -> dict[str, object]:
-    return {**found, "recipe": str(winner), "run": str(run.folder), "metrics": run.metrics}
 
 
 def _told(found: SearchContent, recipe: Path, winner: Path, run: Run) -> str:

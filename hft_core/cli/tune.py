@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hft_core.cli.options import disabled, load, recipe_options
+from hft_core.cli.found import carry_out_found
+from hft_core.cli.options import load, recipe_options
 from hft_core.cli.search import command as search_command
 
 if TYPE_CHECKING:
@@ -52,11 +53,8 @@ def command(
     from hft_core.pipeline.ablation import Budget
     from hft_core.pipeline.gates_run import Carrier
     from hft_core.pipeline.progress import for_terminal
-    from hft_core.pipeline.rewrite import add_part
-    from hft_core.pipeline.run import carry_out, store_of, typed_errors
+    from hft_core.pipeline.run import store_of, typed_errors
     from hft_core.recipe.beside import place_beside
-    from hft_core.recipe.load import load_recipe
-    from hft_core.recipe.plugins import registry_for
     from hft_core.training.stopping import watch
     from hft_core.tuning import summary
     from hft_core.tuning.adjusted import COMMAND, ENDING, write_adjusted
@@ -98,15 +96,8 @@ def command(
             adjusted = write_adjusted(recipe, text, overrides, tuning.start.loaded, found)
     finally:
         progress.close()
-    own_registry = registry_for(adjusted, plugins, disabled())
-    run = carry_out(load_recipe(adjusted, own_registry), own_registry, None, for_terminal(), store=store)
-    add_part(run.folder, "tuning", found)
-    click.echo(json.dumps(_json(found, adjusted, run), ensure_ascii=False) if as_json else _told(found, adjusted, run))
-    run.require_whole()
-
-
-def _json(found: TuningContent, adjusted: Path, run: Run) -> dict[str, object]:
-    return {**found, "recipe": str(adjusted), "run": str(run.folder), "metrics": run.metrics}
+    told = None if as_json else lambda run: _told(found, adjusted, run)
+    carry_out_found(adjusted, plugins, store, "tuning", found, told)
 
 
 def _told(found: TuningContent, adjusted: Path, run: Run) -> str:
