@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hft_core.training.precision import resolve
 from tests.benchmarks import arms
 from tests.benchmarks.fewshot_rows import TASKS, draw, measured_rows, pool_and_test, write
 
@@ -52,7 +53,8 @@ def main() -> None:
     for shots, split, task, arm in _wanted(options):
         if (task, shots, split, arm) not in done:
             figures = _measured(arm, task, shots, split, options)
-            line = {"task": task, "shots": shots, "split": split, "arm": arm, "test_rows": options.test_rows, **figures}
+            place = {"task": task, "shots": shots, "split": split, "arm": arm, "test_rows": options.test_rows}
+            line = {**place, "precision": resolve("auto") if arm == "hft" else "fp32", **figures}
             with options.out.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(line) + "\n")
     _print(_lines(options.out))
