@@ -1,11 +1,11 @@
-"""Whether scores say how often they are right, and how well they rank rows: calibration error, Brier score, ROC and PR curves.
+"""Whether scores say how often they are right: calibration error and proper scores.
 
 The calibration error is that of Guo et al. 2017 (ICML; after Naeini et al. 2015): rows are put into 15 bins of equal width by
 the score of what was predicted, and in each bin the mean score is compared with the share of right ones; the error is the
 mean distance, weighted by rows. Few rows give an error by chance alone: how large it would be for a model that is calibrated
 perfectly is drawn beside it, as in the consistency bars of Bröcker and Smith 2007. The Brier score is Brier's own of 1950:
 squared distance of all probabilities from the truth, summed over the labels (0 to 2), of several labels a row their mean (0 to
-1). Curves are one label against the rest, by scikit-learn, which is imported inside functions only.
+1).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hft_core.components import Facts, Prediction
 from hft_core.evidence.intervals import grouped, resampled
+from hft_core.evidence.ranking import ranking
 from hft_core.runtime.randomness import generator
 
 BINS = 15
@@ -26,10 +27,6 @@ _SMALLEST = 1e-15
 _DRAWS = 1000
 _BY_ROW = 5_000
 """Rows up to which chance draws each of them; of more, the sum of each bin."""
-_RANKED = 50
-"""Labels at most that are ranked, and of which a curve is kept: those with most rows."""
-_DRAWN_CURVES = 5
-_POINTS = 100
 
 Matrix = NDArray[np.float64]
 
@@ -58,7 +55,7 @@ def judged_scores(
         "rows": len(scores),
         "calibration": found,
         "untuned": _calibrated(form, untuned, truths, true, seed)[1] if untuned is not None else None,
-        "ranking": ranking(scores, true, labels),
+        "ranking": ranking(scores, true, labels, seed),
     }
 
 
@@ -104,40 +101,6 @@ def calibration(scores: Matrix, right: NDArray[np.bool_], seed: int = 0) -> dict
     }
 
 
-def ranking(scores: Matrix, true: NDArray[np.bool_], labels: Sequence[str]) -> dict[str, Any]:
-    """Rank the rows by the score of each label: `roc_auc` and `average_precision`, for each label and their mean.
-
-    Both are None for a label that all rows have, or none. Of many labels the 50 with most rows are ranked, and those with
-    most rows have curves: `roc` with [false positive rate, true positive rate], `pr` with [recall, precision].
-    """
-    from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
-
-    support = true.sum(axis=0)
-    chosen = np.argsort(-support, kind="stable")[:_RANKED]
-    classes: list[dict[str, Any]] = []
-    for label in sorted(chosen.tolist()):
-        entry: dict[str, Any] = {"label": labels[label], "rows": int(support[label])}
-        if 0 < support[label] < len(true):
-            own, score = true[:, label], scores[:, label]
-            entry |= {
-                "roc_auc": float(roc_auc_score(own, score)),
-                "average_precision": float(average_precision_score(own, score)),
-            }
-            if label in chosen[:_DRAWN_CURVES]:
-                across, up, _ = roc_curve(own, score)
-                precision, recall, _ = precision_recall_curve(own, score)
-                entry |= {"roc": _thinned(across, up), "pr": _thinned(recall[::-1], precision[::-1])}
-        else:
-            entry |= {"roc_auc": None, "average_precision": None}
-        classes.append(entry)
-    known = [entry for entry in classes if entry["roc_auc"] is not None]
-    means = {
-        name: float(np.mean([entry[name] for entry in known])) if known else None
-        for name in ("roc_auc", "average_precision")
-    }
-    return {**means, "classes": classes, "labels": len(labels)}
-
-
 def _proper(form: str, scores: Matrix, true: NDArray[np.bool_], seed: int) -> dict[str, Any]:
     """Brier score and logarithmic loss with their intervals over rows."""
     squares = (scores - true) ** 2
@@ -171,9 +134,3 @@ def _right(predictions: Sequence[Prediction], truths: Sequence[Prediction]) -> N
     return np.array(
         [[found["label"] == truth["label"]] for found, truth in zip(predictions, truths, strict=True)], np.bool_
     )
-
-
-def _thinned(across: NDArray[Any], up: NDArray[Any]) -> list[list[float]]:
-    """At most so many points of a curve, its ends among them, in four digits."""
-    kept = np.unique(np.linspace(0, len(across) - 1, min(len(across), _POINTS)).round().astype(np.int64))
-    return [[round(float(across[one]), 4), round(float(up[one]), 4)] for one in kept]

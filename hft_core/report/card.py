@@ -11,7 +11,7 @@ from hft_core.report.diagnosis import title
 from hft_core.report.evidence import GATE_HEADS, gate_basis, gate_notes, gate_row, scored_sentence
 from hft_core.report.markdown import fenced, plain, table
 from hft_core.report.numbers import count, duration, figure, interval, moment, share
-from hft_core.report.scores import temperature_sentence
+from hft_core.report.scores import ranked_figures, temperature_sentence
 from hft_core.report.summary import BASELINES, main_figures, verdict
 
 _PIPELINE_TAGS = (
@@ -150,12 +150,16 @@ def _scores(report: Report) -> str:
     if not (scores := report.get("scores")):
         return ""
     found = scores["calibration"]
+    auc, average = (
+        (figure(entry["value"]), interval(entry)) if entry else (figure(None), "")
+        for entry in ranked_figures(scores["ranking"])
+    )
     rows = [
         ("expected calibration error", figure(found["ece"]), f"by chance up to {figure(found['by_chance'])}"),
         ("Brier score", figure(found["brier"]["value"]), interval(found["brier"])),
         ("log loss", figure(found["log_loss"]["value"]), interval(found["log_loss"])),
-        ("ROC AUC, mean over classes", figure(scores["ranking"]["roc_auc"]), ""),
-        ("average precision, mean over classes", figure(scores["ranking"]["average_precision"]), ""),
+        ("ROC AUC, mean over classes", *auc),
+        ("average precision, mean over classes", *average),
     ]
     said = temperature_sentence(scores)
     return f"## Scores\n\n{table(('on ' + scores['split'], '', 'interval'), rows)}\n\n{plain(said)}"

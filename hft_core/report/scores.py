@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hft_core.report.content.figures import Calibration, Scores
+from collections.abc import Sequence
+
+from hft_core.report.content.figures import Calibration, Figure, Ranked, Ranking, Scores
 from hft_core.report.markup import Markup, element, joined
 from hft_core.report.numbers import count, figure
 from hft_core.report.svg import Series, unit_chart
@@ -37,6 +39,20 @@ def error_sentence(found: Calibration) -> str:
         f"Expected calibration error {figure(found['ece'])}: {stands} of a model that is calibrated perfectly "
         f"(up to {figure(found['by_chance'])} on these rows)."
     )
+
+
+def ranked_figures(found: Ranked | Ranking) -> tuple[Figure | None, Figure | None]:
+    """ROC AUC and average precision of a label, or their means, with their intervals; None where they cannot be."""
+    intervals = found.get("intervals", {})
+    return (
+        _with_interval(found["roc_auc"], intervals.get("roc_auc")),
+        _with_interval(found["average_precision"], intervals.get("average_precision")),
+    )
+
+
+def _with_interval(value: float | None, interval: Sequence[float] | None) -> Figure | None:
+    low, high = interval or (None, None)
+    return None if value is None else Figure(value=value, low=low, high=high)
 
 
 def _calibration(scores: Scores) -> Markup:
@@ -80,10 +96,9 @@ def _ranking(scores: Scores) -> Markup:
     if len(ranking["classes"]) == 2 and scores["form"] == "label":
         drawn = drawn[1:]  # the other label's curve is this one turned round
     rows = [
-        (entry["label"], figure(entry["roc_auc"]), figure(entry["average_precision"]), count(entry["rows"]))
-        for entry in ranking["classes"]
+        (entry["label"], *map(figure_cell, ranked_figures(entry)), count(entry["rows"])) for entry in ranking["classes"]
     ]
-    rows.append(("mean", figure(ranking["roc_auc"]), figure(ranking["average_precision"]), count(scores["rows"])))
+    rows.append(("mean", *map(figure_cell, ranked_figures(ranking)), count(scores["rows"])))
     heads, kinds = ("class", "ROC AUC", "average precision", "rows"), ("short", "number", "number", "number")
     charts = [
         (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from hft_core.evidence.calibration import BINS, calibration, judged_scores, ranking
+from hft_core.evidence.calibration import BINS, calibration, judged_scores
 from hft_core.evidence.intervals import grouped
 from hft_core.evidence.temperature import fitted_temperature
 
@@ -192,13 +192,3 @@ def test_groups_keep_the_sum_and_the_spread() -> None:
     assert groups.var(axis=0).sum() * 2000 == pytest.approx(30_011 * 2, rel=0.1)
     assert grouped(statistics[:7], 0) is not None
     assert len(grouped(statistics[:7], 0)) == 7
-
-
-def test_of_many_labels_only_the_frequent_ones_are_ranked() -> None:
-    random = np.random.default_rng(0)
-    scores = random.random((300, 60))
-    true = random.random((300, 60)) < np.linspace(0.01, 0.5, 60)
-    found = ranking(scores, true, [f"标签{place}" for place in range(60)])
-    assert found["labels"] == 60
-    assert len(found["classes"]) == 50
-    assert sum("roc" in entry for entry in found["classes"]) == 5

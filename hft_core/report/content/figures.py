@@ -48,6 +48,8 @@ class Ranked(TypedDict):
     roc_auc: float | None
     average_precision: float | None
     """None where all rows have the label, or none."""
+    intervals: NotRequired[dict[str, tuple[float, float]]]
+    """Low and high of 95 % over rows, of each of the two figures."""
     roc: NotRequired[list[tuple[float, float]]]
     """False positive rate, true positive rate."""
     pr: NotRequired[list[tuple[float, float]]]
@@ -59,6 +61,7 @@ class Ranking(TypedDict):
 
     roc_auc: float | None
     average_precision: float | None
+    intervals: NotRequired[dict[str, tuple[float, float]]]
     classes: list[Ranked]
     labels: int
     """How many there are; of many only the most frequent are ranked."""

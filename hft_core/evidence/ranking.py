@@ -1,0 +1,136 @@
+"""How well scores rank rows, one label against the rest: ROC and precision-recall curves, the areas under them, intervals.
+
+Figures and curves are scikit-learn's, which is imported inside functions only. Intervals are of the percentile bootstrap over
+rows, as for metrics; scikit-learn would sort the rows anew for each sample, here they are sorted once and weighted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hft_core.runtime.randomness import generator
+
+_RANKED = 50
+"""Labels at most that are ranked: those with most rows."""
+_CURVES = 5
+"""Labels at most of which curves are kept, and points of each."""
+_POINTS = 100
+_FIGURES = ("roc_auc", "average_precision")
+_SAMPLES, _FEWEST, _WEIGHTS = 1000, 100, 2_000_000
+"""Samples of the bootstrap; fewer for many rows, so that all together have about so many rows."""
+
+Matrix = NDArray[np.float64]
+
+
+def ranking(scores: Matrix, true: NDArray[np.bool_], labels: Sequence[str], seed: int = 0) -> dict[str, Any]:
+    """Rank the rows by the score of each label: `roc_auc` and `average_precision`, for each label and their mean.
+
+    Both are None for a label that all rows have, or none. Of many labels the 50 with most rows are ranked, and those with
+    most rows have curves: `roc` with [false positive rate, true positive rate], `pr` with [recall, precision]. `intervals`
+    has [low, high] of 95 % over rows by figure, where there is one.
+
+    Args:
+        scores: float64 [rows, labels].
+        true: [rows, labels], which labels a row has.
+        seed: intervals are a function of this and the scores.
+    """
+    support = true.sum(axis=0)
+    chosen = np.argsort(-support, kind="stable")[:_RANKED]
+    drawn = _drawn(scores, true, [label for label in sorted(chosen.tolist()) if 0 < support[label] < len(true)], seed)
+    classes: list[dict[str, Any]] = []
+    for label in sorted(chosen.tolist()):
+        entry: dict[str, Any] = {"label": labels[label], "rows": int(support[label])}
+        if 0 < support[label] < len(true):
+            own, score = true[:, label], scores[:, label]
+            entry |= _figures(own, score) | {"intervals": _intervals(drawn[label])}
+            if label in chosen[:_CURVES]:
+                entry |= _curves(own, score)
+        else:
+            entry |= dict.fromkeys(_FIGURES)
+        classes.append(entry)
+    known = [entry for entry in classes if entry["roc_auc"] is not None]
+    means = {name: float(np.mean([entry[name] for entry in known])) if known else None for name in _FIGURES}
+    over_all = {"intervals": _intervals(_mean(np.array([*drawn.values()])))} if drawn else {}
+    return {**means, **over_all, "classes": classes, "labels": len(labels)}
+
+
+def areas(own: NDArray[np.bool_], score: Matrix, weights: Matrix) -> NDArray[np.float64]:
+    """Give `roc_auc` and `average_precision` under each row of weights, [2, samples]; NaN where one side has no weight.
+
+    Args:
+        own: [rows], which rows have the label.
+        score: [rows], higher for those that more likely have it; rows with the same score are one step of the curves.
+        weights: [samples, rows].
+    """
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    hits = np.cumsum(weights[:, order] * own[order], axis=1)[:, last]
+    chosen = np.cumsum(weights[:, order], axis=1)[:, last]
+    misses = chosen - hits
+    gained = np.diff(hits, axis=1, prepend=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        below = (
+            misses[:, -1:] - misses + np.diff(misses, axis=1, prepend=0) / 2
+        )  # others that a step's rows stand above
+        auc = (gained * below).sum(axis=1) / (hits[:, -1] * misses[:, -1])
+        precision = np.where(chosen > 0, hits / chosen, 0)
+        average = (gained * precision).sum(axis=1) / hits[:, -1]
+    return np.stack([auc, np.where(misses[:, -1] > 0, average, np.nan)])
+
+
+def _drawn(scores: Matrix, true: NDArray[np.bool_], labels: Sequence[int], seed: int) -> dict[int, NDArray[np.float64]]:
+    """The areas of each label in each sample of rows, [2, samples]; few samples at a time, so that they fit into memory."""
+    rows, random = len(true), generator(seed, "ranking")
+    samples = int(np.clip(_WEIGHTS // max(rows, 1), _FEWEST, _SAMPLES))
+    found: dict[int, list[NDArray[np.float64]]] = {label: [] for label in labels}
+    at_once = max(1, _WEIGHTS // max(rows, 1))
+    for begin in range(0, samples, at_once):
+        count = min(at_once, samples - begin)
+        weights = np.array(
+            [np.bincount(random.integers(rows, size=rows), minlength=rows) for _ in range(count)], np.float64
+        )
+        for label in labels:
+            found[label].append(areas(true[:, label], scores[:, label], weights))
+    return {label: np.concatenate(parts, axis=1) for label, parts in found.items()}
+
+
+def _mean(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over labels of each sample, of those labels that it can rank."""
+    known = ~np.isnan(drawn)
+    with np.errstate(invalid="ignore"):
+        mean: NDArray[np.float64] = np.where(known, drawn, 0).sum(axis=0) / known.sum(axis=0)
+    return mean
+
+
+def _intervals(drawn: NDArray[np.float64]) -> dict[str, list[float]]:
+    """The middle 95 % of the samples that could be ranked, by figure."""
+    kept = drawn[:, ~np.isnan(drawn).any(axis=0)]
+    if not kept.shape[1]:
+        return {}
+    low, high = np.quantile(kept, [0.025, 0.975], axis=1)
+    return {name: [float(low[place]), float(high[place])] for place, name in enumerate(_FIGURES)}
+
+
+def _figures(own: NDArray[np.bool_], score: Matrix) -> dict[str, float]:
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    found = (roc_auc_score(own, score), average_precision_score(own, score))
+    return {name: float(value) for name, value in zip(_FIGURES, found, strict=True)}
+
+
+def _curves(own: NDArray[np.bool_], score: Matrix) -> dict[str, list[list[float]]]:
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    across, up, _ = roc_curve(own, score)
+    precision, recall, _ = precision_recall_curve(own, score)
+    return {"roc": _thinned(across, up), "pr": _thinned(recall[::-1], precision[::-1])}
+
+
+def _thinned(across: NDArray[Any], up: NDArray[Any]) -> list[list[float]]:
+    """At most so many points of a curve, its ends among them, in four digits."""
+    kept = np.unique(np.linspace(0, len(across) - 1, min(len(across), _POINTS)).round().astype(np.int64))
+    return [[round(float(across[one]), 4), round(float(up[one]), 4)] for one in kept]
