@@ -7,8 +7,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Distributions that live beside hft; each is installed, and tested with everything else.
 CONTRIB := $(sort $(wildcard contrib/hft-*/pyproject.toml))
-# Two files of tests at a time, each on one thread: models of tests are too small for more.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+# Files of tests at a time, each on one thread, for models of tests are too small for more: `make test JOBS=8` where there are
+# cores and memory (up to 2 GB each).
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test test-all lint types format bench clean

@@ -95,6 +95,8 @@ def test_origin_parts_and_exports(report):
     assert "harms (training diverged)" in card
     assert "| fp32 | 409.2 |" in card
     assert "expected calibration error" in card
+    low, high = report["scores"]["ranking"]["intervals"]["average_precision"]
+    assert f"[{low:.3f}, {high:.3f}]" in card
     assert "Scores are those at the temperature 1.820, fitted on validation" in card
 
 

@@ -221,6 +221,8 @@ def test_scores_slices_and_what_was_forgotten_are_shown(report):
         "What each part is worth",
     ):  # fmt: skip
         assert shown in page, shown
+    low, high = report["scores"]["ranking"]["intervals"]["roc_auc"]
+    assert f"[{low:.3f}, {high:.3f}]" in page
 
 
 def test_no_holder_of_texts_is_left_where_none_may_be(report):
