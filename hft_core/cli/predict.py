@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -77,16 +78,34 @@ def command(
     opened = load(bundle, precision=precision, threads=threads, providers=providers)
     header = [name.strip() for name in columns.split(",")] if columns else []
     rows, block = _source(texts, file, Form(kind, [*opened.text, *opened.inputs], header))
-    bad: list[str] = []
+    failed = _Failed()
     with _opened(out) as stream, progress(rows if sys.stderr.isatty() and not stream.isatty() else None) as shown:
         answers = writer(form or ("csv" if out and out.suffix.lower() == ".csv" else "jsonl"), stream)
-        for answered in _answered(opened, iter(rows), block, bad):
+        for answered in _answered(opened, iter(rows), block, failed):
             answers.write(answered)
             shown(len(answered))
         answers.close()
-    if bad:
-        listed = "\n  ".join(bad[:_SHOWN]) + (f"\n  … and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else "")
-        raise DataError(f"{len(bad)} row{'s' if len(bad) > 1 else ''} could not be answered:\n  {listed}")
+    failed.require_none()
+
+
+@dataclass
+class _Failed:
+    """Rows that could not be answered: how many, and why for the first of them."""
+
+    count: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def add(self, reason: str) -> None:
+        self.count += 1
+        if len(self.reasons) < _SHOWN:
+            self.reasons.append(reason)
+
+    def require_none(self) -> None:
+        """Raises DataError where there are some."""
+        if self.count:
+            more = f"\n  … and {self.count - _SHOWN} more" if self.count > _SHOWN else ""
+            listed = "\n  ".join(self.reasons) + more
+            raise DataError(f"{self.count} row{'s' if self.count > 1 else ''} could not be answered:\n  {listed}")
 
 
 def _kind(texts: tuple[str, ...], file: Path | None, kind: str | None, columns: str | None) -> str:
@@ -128,15 +147,15 @@ def _rows_of(texts: Sequence[str], columns: Sequence[str]) -> list[Row]:
     ]
 
 
-def _answered(bundle: Bundle, rows: Iterator[Row | Bad], size: int, bad: list[str]) -> Iterator[list[dict[str, Any]]]:
-    """Answer block by block; reasons of rows that cannot be answered are appended to `bad`."""
+def _answered(bundle: Bundle, rows: Iterator[Row | Bad], size: int, failed: _Failed) -> Iterator[list[dict[str, Any]]]:
+    """Answer block by block; rows that cannot be answered are added to `failed`."""
     while block := list(islice(rows, size)):
         predictions = iter(bundle.predict([row.value for row in block if isinstance(row, Row)], keep_going=True))
         answers = []
         for row in block:
             prediction = {ERROR: row.reason} if isinstance(row, Bad) else next(predictions)
             if ERROR in prediction:
-                bad.append(f"line {row.place}: {prediction[ERROR]}")
+                failed.add(f"line {row.place}: {prediction[ERROR]}")
                 answers.append(prediction | {"line": row.place})
             elif isinstance(row, Row):
                 answers.append(_with_text(row.value, prediction, [*bundle.text, *bundle.optional]))
