@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 import hft_core
 from hft_core import DataError, PluginError, RowRandom, Stream
@@ -276,3 +277,9 @@ def test_it_is_predicted_without_torch(run: Any, hft: Any, tmp_path: Path) -> No
     answered = hft("predict", run.bundle, "--file", rows, PYTHONPATH=str(tmp_path))
     assert answered.code == 0, answered.err
     assert json.loads(answered.out)["text"] == "在垫子上"
+
+
+@pytest.mark.parametrize("template", ["{% for message in messages %}{{ message.content }}", "{{ 消息 | }}"])
+def test_a_template_that_is_none_is_refused_before_training(template: str) -> None:
+    with pytest.raises(ValidationError, match="not valid Jinja"):
+        Chat(type="chat", template=template)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
-from hft_core import Columns, DataError, Roles
+from hft_core import Columns, DataError, PluginError, Roles
 from hft_plugins.text_generation.base import Continuing, refusal, require
-from hft_plugins.text_generation.chat_runtime import asked, parsed, refused
+from hft_plugins.text_generation.chat_runtime import asked, compiled, parsed, refused
 
 _ANSWER = "answer"
 """The column into which the last of the messages goes."""
@@ -37,6 +38,17 @@ class Chat(Continuing):
 
     runtime: ClassVar[str] = "hft_plugins.text_generation.chat_runtime"
     packages: ClassVar[tuple[str, ...]] = ("Jinja2",)
+
+    @field_validator("template")
+    @classmethod
+    def _is_jinja(cls, template: str | None) -> str | None:
+        """A template that cannot be read is refused before anything is trained."""
+        if template is not None and find_spec("jinja2") is not None:
+            try:
+                compiled(template)
+            except PluginError as error:
+                raise ValueError(str(error)) from error
+        return template
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:

@@ -84,19 +84,22 @@ def rendered(template: str, messages: Messages, special: Mapping[str, str], answ
 
     Raises DataError where the template refuses them, PluginError where it is no template or Jinja2 is missing.
     """
-    compiled = _compiled(template)
+    program = compiled(template)
     try:
         # Without tools and documents, which templates ask for by `is not none`.
         given = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": answering}
-        return str(compiled.render(**given, **special))
+        return str(program.render(**given, **special))
     except Exception as error:  # a template is a program, and fails like one
         roles = ", ".join(str(message["role"]) for message in messages)
         raise DataError(f"chat: the model's chat template does not take messages of {roles}: {error}") from error
 
 
 @lru_cache(maxsize=4)
-def _compiled(template: str) -> Any:
-    """The template in the environment that those of the hub are written for: blocks take no line, loops may break."""
+def compiled(template: str) -> Any:
+    """Give the template in the environment that those of the hub are written for: blocks take no line, loops may break.
+
+    Raises PluginError where it is no template or Jinja2 is missing.
+    """
     try:
         from jinja2 import TemplateError
         from jinja2.ext import Extension
