@@ -38,5 +38,5 @@ def tokens_of_a_pass(objective: Objective, micro_batch: int | None) -> int | Non
     On a CPU there is a limit, unless the recipe says how many rows a pass has. Where rows couple, each further pass would cost
     a second forward pass, so there is none.
     """
-    limited = micro_batch is None and not objective.couples and not torch.accelerator.is_available()
+    limited = micro_batch is None and not objective.couples and not torch.cuda.is_available()
     return TOKENS if limited else None
