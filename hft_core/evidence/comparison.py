@@ -76,6 +76,12 @@ class Comparison:
         """`helps`, `harms` or `unproven`."""
         return "helps" if self.p <= ALPHA else "harms" if 1 - self.p <= ALPHA else "unproven"
 
+    def told(self, greater_is_better: bool) -> dict[str, float]:
+        """`difference`, `low` and `high` in the metric's own direction: above 0 the second's figure is the higher one."""
+        sign = 1 if greater_is_better else -1
+        low, high = sorted((sign * self.low, sign * self.high))
+        return {"difference": sign * self.difference, "low": low, "high": high}
+
     @property
     def smallest(self) -> float:
         """The smallest true difference that would be seen in 80 % of the cases."""
@@ -102,7 +108,10 @@ class Comparison:
 
 
 def compare_crossed(first: Values, second: Values, rows: int) -> Comparison:
-    """Compare pseudo-values [seeds, units] of two ways of training, whose units are the same `rows` rows for all seeds."""
+    """Compare pseudo-values [seeds, units] of two ways of training, whose units are the same `rows` rows for all seeds.
+
+    Raises DataError for fewer than two units.
+    """
     differences = second - first
     seeds, units = differences.shape
     mean = float(differences.mean())
@@ -130,10 +139,15 @@ def compare_crossed(first: Values, second: Values, rows: int) -> Comparison:
 
 
 def compare_folds(first: Sequence[Values], second: Sequence[Values], rows: int) -> Comparison:
-    """Compare pseudo-values [units] of each fold, which holds rows of its own and was left out of its training."""
+    """Compare pseudo-values [units] of each fold, which holds rows of its own and was left out of its training.
+
+    Raises DataError for fewer than two folds, or than two rows in all of them.
+    """
     folds = len(first)
     if folds < 2:
         raise DataError("cross-validation needs two folds or more")
+    if all(len(own) < 2 for own in first):
+        raise DataError("cross-validation needs two rows or more in a fold")
     differences = [two - one for one, two in zip(first, second, strict=True)]
     means = np.array([own.mean() for own in differences])
     within = float(np.mean([own.var(ddof=1) / len(own) if len(own) > 1 else 0.0 for own in differences]))

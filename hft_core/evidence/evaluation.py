@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,12 +134,12 @@ def figures(
 
 
 def best_of(folders: Sequence[Path], metric: Metric | None) -> int:
-    """The seed whose validation figure is best; the first one among equals."""
+    """The seed whose validation figure is best; the first one among equals. What is no number is worse than any."""
     if metric is None or len(folders) == 1:
         return 0
     sign = 1 if metric.greater_is_better else -1
-    scores = [
-        sign * json.loads((folder / "validation.json").read_text("utf-8"))["figures"][metric.title]
-        for folder in folders
+    figures = [
+        json.loads((folder / "validation.json").read_text("utf-8"))["figures"][metric.title] for folder in folders
     ]
+    scores = [sign * figure if math.isfinite(figure) else -math.inf for figure in figures]
     return scores.index(max(scores))

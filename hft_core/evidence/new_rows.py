@@ -42,6 +42,8 @@ class Judge:
     task: Task
     facts: dict[str, Any]
     metrics: Sequence[Metric]
+    deciding: Metric | None
+    """Of them the one that the run decided by; the first one for a bundle alone."""
     before: Mapping[str, Any]
     """The run's own figures on `before_split`, by name, see `report.json`; empty without a run."""
     before_split: str | None
@@ -72,7 +74,10 @@ def judge_of(bundle: Bundle, registry: Registry, name: str | None) -> Judge:
     settings = (recipe.get("evaluate") or {}).get("metrics") or task.default_metrics
     metrics = [metric for one in settings if (metric := _metric(one, registry)) and measures(metric, task)]
     split, before = _before(report, chosen)
-    return Judge(chosen, task, entry["facts"], metrics, before, split, _trained(report, entry["facts"], chosen))
+    deciding = _deciding(metrics, report, chosen)
+    return Judge(
+        chosen, task, entry["facts"], metrics, deciding, before, split, _trained(report, entry["facts"], chosen)
+    )
 
 
 def evaluate(bundle: Bundle, judge: Judge, reader: Reader, slices: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
@@ -81,8 +86,9 @@ def evaluate(bundle: Bundle, judge: Judge, reader: Reader, slices: Sequence[str]
     ledger = Ledger()
     columns = read_labelled(judge.task, reader, ledger, slices)
     kept, unknown = with_known_labels(columns, judge.task, judge.facts)
-    asked = [name for name in (*bundle.text, *bundle.inputs, *bundle.optional) if name in kept]
-    rows = [dict(zip(asked, row, strict=True)) for row in zip(*(kept[name] for name in asked), strict=True)]
+    named = bundle.named(kept, judge.name)
+    asked = [name for name in (*bundle.text, *bundle.inputs, *bundle.optional) if name in named]
+    rows = [dict(zip(asked, row, strict=True)) for row in zip(*(named[name] for name in asked), strict=True)]
     answers = bundle.predict(rows, keep_going=True)
     answered = [place for place, answer in enumerate(answers) if ERROR not in answer]
     if not answered:
@@ -95,16 +101,17 @@ def evaluate(bundle: Bundle, judge: Judge, reader: Reader, slices: Sequence[str]
     truths = judge.task.truths(kept, judge.facts)
     texts = joined_texts(kept, roles)
     figures: dict[str, Any] = {}
-    deciding: list[dict[str, Any]] = []
+    apart: list[dict[str, Any]] = []
     for metric in judge.metrics:
         statistics = metric.rows(found, truths, judge.facts)
         ends = bootstrap(metric, statistics, judge.facts, seed)
         for name, value in metric.figures(statistics, judge.facts).items():
             low, high = ends[name]
             figures[name] = {"value": value, "low": low, "high": high}
-        if metric is judge.metrics[0] and len(statistics) == len(texts):
+        if metric is judge.deciding and len(statistics) == len(texts):
             dimensions = {"length": by_length(texts), **{name: by_value(kept[name]) for name in slices}}
-            deciding = compared_slices(metric, statistics, judge.facts, dimensions, seed)
+            apart = compared_slices(metric, statistics, judge.facts, dimensions, seed)
+    unknown_tokens = bundle.unknown_rate(bundle.named(kept, judge.name), judge.name)
     return {
         "format": FORMAT,
         "bundle": str(bundle.folder),
@@ -117,10 +124,10 @@ def evaluate(bundle: Bundle, judge: Judge, reader: Reader, slices: Sequence[str]
         "figures": figures,
         "before": dict(judge.before),
         "before_split": judge.before_split,
-        "headline": judge.metrics[0].title if judge.metrics else None,
-        "slices": deciding,
+        "headline": judge.deciding.title if judge.deciding else None,
+        "slices": apart,
         "scores": _scores(judge, found, truths, seed),
-        "drift": drift(texts, _labels(truths), bundle.unknown_rate(kept, judge.name), judge.trained, seed),
+        "drift": drift(texts, _labels(truths), unknown_tokens, judge.trained, seed),
     }
 
 
@@ -156,6 +163,14 @@ def _metric(settings: Mapping[str, Any], registry: Registry) -> Metric | None:
     known = narrowed(registry, Metric.kind).get(str(settings.get("type")))
     metric = known.model_validate(dict(settings)) if known else None
     return metric if isinstance(metric, Metric) else None
+
+
+def _deciding(metrics: Sequence[Metric], report: Mapping[str, Any], task: str) -> Metric | None:
+    """The metric whose figure heads a run's report for a task."""
+    heads = [head["metric"] for head in report.get("headlines", ())]
+    titles = {f"{task}.{metric.title}" if task else metric.title: metric for metric in metrics}
+    named = (titles[head] for head in heads if head in titles)
+    return next(named, metrics[0] if metrics else None)
 
 
 def _before(report: Mapping[str, Any], task: str) -> tuple[str | None, dict[str, Any]]:

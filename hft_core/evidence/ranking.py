@@ -7,6 +7,7 @@ rows, as for metrics; scikit-learn would sort the rows anew for each sample, her
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ _CURVES = 5
 """Labels at most of which curves are kept, and points of each."""
 _POINTS = 100
 _FIGURES = ("roc_auc", "average_precision")
-_SAMPLES, _FEWEST, _WEIGHTS = 1000, 100, 2_000_000
+_SAMPLES, _FEWEST, _WEIGHTS = 1000, 100, 1_000_000
 """Samples of the bootstrap; fewer for many rows, so that all together have about so many rows."""
 
 Matrix = NDArray[np.float64]
@@ -58,34 +59,43 @@ def ranking(scores: Matrix, true: NDArray[np.bool_], labels: Sequence[str], seed
     return {**means, **over_all, "classes": classes, "labels": len(labels)}
 
 
-def areas(own: NDArray[np.bool_], score: Matrix, weights: Matrix) -> NDArray[np.float64]:
-    """Give `roc_auc` and `average_precision` under each row of weights, [2, samples]; NaN where one side has no weight.
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a label's curves, from the highest score down: rows with the same score are one step."""
 
-    Args:
-        own: [rows], which rows have the label.
-        score: [rows], higher for those that more likely have it; rows with the same score are one step of the curves.
-        weights: [samples, rows].
-    """
-    order = np.argsort(-score, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
-    hits = np.cumsum(weights[:, order] * own[order], axis=1)[:, last]
-    chosen = np.cumsum(weights[:, order], axis=1)[:, last]
-    misses = chosen - hits
-    gained = np.diff(hits, axis=1, prepend=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        below = (
-            misses[:, -1:] - misses + np.diff(misses, axis=1, prepend=0) / 2
-        )  # others that a step's rows stand above
-        auc = (gained * below).sum(axis=1) / (hits[:, -1] * misses[:, -1])
-        precision = np.where(chosen > 0, hits / chosen, 0)
-        average = (gained * precision).sum(axis=1) / hits[:, -1]
-    return np.stack([auc, np.where(misses[:, -1] > 0, average, np.nan)])
+    rows: NDArray[np.int64]
+    """The rows, sorted by score."""
+    begins: NDArray[np.int64]
+    """Where among them each step begins."""
+    own: NDArray[np.bool_]
+    """Whether each of them has the label."""
+
+    @classmethod
+    def of(cls, own: NDArray[np.bool_], score: Matrix) -> Steps:
+        """Sort rows, `own` those that have the label, by `score`, higher for those that more likely have it; both [rows]."""
+        order = np.argsort(-score, kind="stable")
+        return cls(order, np.append(0, np.flatnonzero(np.diff(score[order])) + 1), own[order])
+
+    def areas(self, weights: Matrix) -> NDArray[np.float64]:
+        """Give `roc_auc` and `average_precision` for weights [samples, rows]: [2, samples]; NaN where one side has none."""
+        sorted_weights = weights[:, self.rows]
+        gained = np.add.reduceat(sorted_weights * self.own, self.begins, axis=1)
+        chosen = np.cumsum(np.add.reduceat(sorted_weights, self.begins, axis=1), axis=1)
+        hits = np.cumsum(gained, axis=1)
+        misses = chosen - hits
+        with np.errstate(invalid="ignore", divide="ignore"):
+            below = misses[:, -1:] - misses + np.diff(misses, axis=1, prepend=0) / 2  # ties count half
+            auc = (gained * below).sum(axis=1) / (hits[:, -1] * misses[:, -1])
+            precision = np.where(chosen > 0, hits / chosen, 0)
+            average = (gained * precision).sum(axis=1) / hits[:, -1]
+        return np.stack([auc, np.where(misses[:, -1] > 0, average, np.nan)])
 
 
 def _drawn(scores: Matrix, true: NDArray[np.bool_], labels: Sequence[int], seed: int) -> dict[int, NDArray[np.float64]]:
     """The areas of each label in each sample of rows, [2, samples]; few samples at a time, so that they fit into memory."""
     rows, random = len(true), generator(seed, "ranking")
     samples = int(np.clip(_WEIGHTS // max(rows, 1), _FEWEST, _SAMPLES))
+    steps = {label: Steps.of(true[:, label], scores[:, label]) for label in labels}
     found: dict[int, list[NDArray[np.float64]]] = {label: [] for label in labels}
     at_once = max(1, _WEIGHTS // max(rows, 1))
     for begin in range(0, samples, at_once):
@@ -94,7 +104,7 @@ def _drawn(scores: Matrix, true: NDArray[np.bool_], labels: Sequence[int], seed:
             [np.bincount(random.integers(rows, size=rows), minlength=rows) for _ in range(count)], np.float64
         )
         for label in labels:
-            found[label].append(areas(true[:, label], scores[:, label], weights))
+            found[label].append(steps[label].areas(weights))
     return {label: np.concatenate(parts, axis=1) for label, parts in found.items()}
 
 

@@ -85,7 +85,8 @@ def compared_slices(
 
     Returns:
         For each `by`, `value`, `rows`, `figure` (with its interval of 95 % over the slice's rows), the `rest`'s figure, and
-        `adjusted`, the p-value against random parts of the rows, corrected for all slices; None for one that is too small.
+        `adjusted`, the p-value against random parts of the rows, corrected for all slices; None for one that is too small
+        or whose figure is no number.
         `apart` says whether it is at most 0.05.
     """
     counted = {by: Counter(name for name in names if name is not None) for by, names in dimensions.items()}
@@ -129,11 +130,13 @@ class _Chance:
         self._most = max(_DRAWS, _DRAWS_A_SLICE * slices)
         self._known: dict[tuple[int, int], NDArray[np.float64]] = {}
 
-    def p(self, value: float, rows: int) -> float:
-        """How likely a part of so many rows is at least as far from their mean."""
+    def p(self, value: float, rows: int) -> float | None:
+        """How likely a part of so many rows is at least as far from their mean; None where figures are no numbers."""
         total = len(self._statistics)
         size = min(rows, _DRAWN_ROWS)
         drawn = self._drawn(size, _DRAWS)
+        if not (math.isfinite(value) and np.isfinite(drawn).all()):
+            return None
         distance = abs(value - drawn.mean())
         if size == rows:
             reached = _reaching(drawn, value)

@@ -133,24 +133,18 @@ def _differences(
 ) -> list[dict[str, Any]]:
     """The later run's figure less the earlier one's, of each pair, with one correction for all."""
     values = [_values(side, measure, split, figure) for side, measure in zip(sides, measures, strict=True)]
-    sign = -1 if greater is False else 1
     found: list[dict[str, Any]] = []
     for one, two in combinations(range(len(sides)), 2):
         entry: dict[str, Any] = {"run": two, "against": one}
         first, second = values[one], values[two]
         if isinstance(first, str) or isinstance(second, str):
             entry["why"] = first if isinstance(first, str) else second
+        elif rows < 2:
+            entry["why"] = f"one row of {split} shows no difference"
         else:
             seeds = min(len(first), len(second))
             result = compare_crossed(np.stack(first[:seeds]), np.stack(second[:seeds]), rows)
-            low, high = sorted((sign * result.low, sign * result.high))
-            entry |= {
-                "difference": sign * result.difference,
-                "low": low,
-                "high": high,
-                "p": result.p_two_sided,
-                "seeds": seeds,
-            }
+            entry |= {**result.told(greater is not False), "p": result.p_two_sided, "seeds": seeds}
         found.append(entry)
     paired = [entry for entry in found if "p" in entry]
     for entry, adjusted in zip(paired, holm([entry["p"] for entry in paired]), strict=True):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from hft_core.registry.record import record, used
 from hft_core.store.gc import register
 from hft_core.store.hashing import digest_json
 from hft_core.store.store import Store, link_tree
+
+_ABANDONED = 24 * 3600
+"""Seconds after which a folder that was being written is what a killed process left."""
 
 
 def require_writable(target: Path) -> None:
@@ -70,6 +75,7 @@ def write_run(
         }
         (aside / "run.json").write_text(json.dumps(note, ensure_ascii=False, indent=1), encoding="utf-8")
         with store.lock(digest_json(str(target.absolute())), say):  # two runs may end at the same moment
+            _recover(target)
             before = recorded(target)
             same = bool(before) and {node["key"] for node in before["nodes"].values()} <= keys
             journal.settle(aside, target if same else None)
@@ -97,10 +103,28 @@ def _replace(target: Path, new: Path) -> None:
         target.rename(old)
     new.rename(target)
     if old.is_dir():
-        for item in old.iterdir():
-            if not (target / item.name).exists():
-                item.rename(target / item.name)
-        shutil.rmtree(old)
+        _take_over(old, target)
+
+
+def _take_over(old: Path, target: Path) -> None:
+    """Move what only the old folder has into the new one, and remove the rest."""
+    for item in old.iterdir():
+        if not (target / item.name).exists():
+            item.rename(target / item.name)
+    shutil.rmtree(old)
+
+
+def _recover(target: Path) -> None:
+    """Bring back a run folder that a killed process had moved aside, and remove what such a process had begun."""
+    name = escape(target.name)
+    for old in sorted(target.parent.glob(f".{name}.old-*")):
+        if target.is_dir():
+            _take_over(old, target)
+        else:
+            old.rename(target)
+    for new in target.parent.glob(f".{name}.new-*"):
+        if time.time() - new.stat().st_mtime > _ABANDONED:
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def _move_aside(target: Path, store: Store) -> None:

@@ -34,6 +34,7 @@ _MEASURED = (
     "evidence/evaluation.py",
     "evidence/intervals.py",
     "evidence/calibration.py",
+    "evidence/ranking.py",
     "evidence/temperature.py",
     "evidence/thresholds.py",
     "training/inference.py",
@@ -105,7 +106,13 @@ _RUNS = {
     ),
     "gate": ((*_STEP, "pipeline/steps/gate.py", "evidence/comparison.py"), ("numpy", "scipy")),
     "export": (
-        (*_STEP, "pipeline/steps/export.py", "evidence/evaluation.py"),
+        (
+            *_STEP,
+            "pipeline/steps/export.py",
+            "evidence/evaluation.py",
+            "evidence/intervals.py",
+            "training/inference.py",
+        ),
         ("numpy", "torch", "transformers", "tokenizers", "onnxruntime", "onnx", "onnxscript"),
     ),
 }

@@ -58,6 +58,8 @@ def write_report(
     checks, warnings = report_data.checks(plan, folders)
     sections = [section for node in plan.exports if (section := read_json(folders[node.name] / "section.json"))]
     slices = report_slices.slices(recipe, plan, folders, split, shipped)
+    comparisons, uncompared = report_evidence.comparisons(recipe, plan, folders, split)
+    retained, unknown = report_evidence.retained(recipe, plan, folders)
     refused = [refusal for section in sections for refusal in section["refused"]]
     content: dict[str, Any] = {
         "format": 1,
@@ -76,7 +78,7 @@ def write_report(
         "intervals": "95 %, over rows, one seed" if len(seeds) == 1 else f"95 %, over rows and {len(seeds)} seeds",
         "metrics": report_figures.metrics(recipe, plan, folders, shipped),
         "baselines": report_figures.baselines(recipe, plan, folders),
-        "comparisons": report_evidence.comparisons(recipe, plan, folders, split),
+        "comparisons": comparisons,
         "by_seed": report_evidence.by_seed(recipe, plan, folders, split),
         "gates": report_evidence.gates(settled),
         "scored": note_scored(plan, store, folders, target),
@@ -92,7 +94,7 @@ def write_report(
         "ledger": report_data.ledger(recipe, plan, folders),
         "checks": checks,
         "diagnosis": report_diagnosis.findings(settled.loaded, plan, folders),
-        "retained": report_evidence.retained(recipe, plan, folders),
+        "retained": retained,
         "stages": [
             _stage(node, folders[node.name], stage)
             for node, stage in zip(plan.stages[shipped], recipe.stages, strict=True)
@@ -103,6 +105,8 @@ def write_report(
             *warnings,
             *report_evidence.gate_warnings(settled.decisions),
             *report_evidence.divergence_warnings(plan, store, folders),
+            *uncompared,
+            *unknown,
             *report_slices.weak(slices, best),
             *refused,
             *_not_loaded(registry),

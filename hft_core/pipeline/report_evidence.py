@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hft_core.data.prepared import Prepared
+from hft_core.errors import DataError
 from hft_core.evidence.comparison import holm
 from hft_core.pipeline.divergence import first_divergence
 from hft_core.pipeline.gates import Decision, Settled
@@ -54,46 +55,42 @@ def divergence_warnings(plan: Plan, store: Store, folders: Mapping[str, Path]) -
     return list(dict.fromkeys(found))
 
 
-def comparisons(recipe: Recipe, plan: Plan, folders: Mapping[str, Path], split: str) -> list[dict[str, Any]]:
+def comparisons(
+    recipe: Recipe, plan: Plan, folders: Mapping[str, Path], split: str
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The model against each baseline, on the figure that decides: paired by row, and by seed where both have them.
 
-    The p-values are two-sided and corrected by Holm's method.
+    The p-values are two-sided and corrected by Holm's method. Gives, besides, why some baselines cannot be compared.
     """
     best = best_metric(recipe, plan.metrics)
     if best is None or not plan.tasks[best.task].evaluations:
-        return []
+        return [], []
     position = task_metrics(recipe.all_tasks[best.task], plan.metrics).index(best.metric)
     model = [folders[node.name] for node in plan.tasks[best.task].evaluations]
     facts = Prepared.load(folders[plan.tasks[best.task].train.name]).facts
-    sign = 1 if best.metric.greater_is_better else -1
     found: list[dict[str, Any]] = []
+    refused: list[str] = []
     for name, measured in baseline_folders(plan.tasks[best.task], folders).items():
         if not (measured[0] / f"{split}.{position}.npy").is_file():
             continue  # no such split, or no such figure: see `evaluation.save`
-        result = compared(best.metric, position, False, split, measured, model, facts)
-        low, high = sorted((sign * result.low, sign * result.high))
-        found.append(
-            {
-                "baseline": name,
-                "split": split,
-                "metric": best.title,
-                "difference": sign * result.difference,
-                "low": low,
-                "high": high,
-                "p": result.p_two_sided,
-            }
-        )
+        try:
+            result = compared(best.metric, position, False, split, measured, model, facts)
+        except DataError as error:  # one row, or a figure that is no number
+            refused.append(f"the model is not compared with the baseline {name} on {split}: {error}")
+            continue
+        told = result.told(best.metric.greater_is_better)
+        found.append({"baseline": name, "split": split, "metric": best.title, **told, "p": result.p_two_sided})
     for entry, adjusted in zip(found, holm([entry["p"] for entry in found]), strict=True):
         entry["adjusted"] = adjusted
-    return found
+    return found, refused
 
 
-def retained(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> list[dict[str, Any]]:
+def retained(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> tuple[list[dict[str, Any]], list[str]]:
     """What became of tasks that the model knew before the run: each one's first figure before and after, by row and seed.
 
-    On test where there is one. Falling figures are what it has forgotten.
+    On test where there is one. Falling figures are what it has forgotten. Gives, besides, why some cannot be compared.
     """
-    found = []
+    found, refused = [], []
     for name, task in plan.tasks.items():
         own = [best for best in deciding_metrics(recipe, plan.metrics) if best.task == name]
         measured = [folders[node.name] for node in task.evaluations]
@@ -106,9 +103,11 @@ def retained(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> list[di
         if split is None:
             continue  # the model did not have this task
         facts = Prepared.load(folders[task.train.name]).facts
-        result = compared(chosen.metric, position, False, split, [before], measured, facts)
-        sign = 1 if chosen.metric.greater_is_better else -1
-        low, high = sorted((sign * result.low, sign * result.high))
+        try:
+            result = compared(chosen.metric, position, False, split, [before], measured, facts)
+        except DataError as error:
+            refused.append(f"what the model knew of the task {name} before is not compared on {split}: {error}")
+            continue
         values = [read_json(folder / f"{split}.json")["figures"][chosen.metric.title] for folder in measured]
         found.append(
             {
@@ -118,13 +117,11 @@ def retained(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> list[di
                 "greater_is_better": chosen.metric.greater_is_better,
                 "before": read_json(before / f"{split}.json")["figures"][chosen.metric.title],
                 "after": sum(values) / len(values),
-                "difference": sign * result.difference,
-                "low": low,
-                "high": high,
+                **result.told(chosen.metric.greater_is_better),
                 "p": result.p_two_sided,
             }
         )
-    return found
+    return found, refused
 
 
 def by_seed(recipe: Recipe, plan: Plan, folders: Mapping[str, Path], split: str) -> list[dict[str, Any]]:

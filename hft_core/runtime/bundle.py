@@ -282,6 +282,11 @@ class Bundle:
                 made += predict_all(self._heads, block, self._read, self._preprocessor, self._call, tokens)
         return [restored(prediction, trail) for prediction, trail in zip(made, trails, strict=True)]
 
+    def named(self, columns: Mapping[str, list[Any]], task: str = "") -> dict[str, list[Any]]:
+        """Give columns that a task calls by names of its own the names by which the bundle reads them."""
+        names = dict(zip(self._heads[task].reads, self._read, strict=True))
+        return {names.get(name, name): values for name, values in columns.items()}
+
     def unknown_rate(self, columns: Mapping[str, list[Any]], task: str = "") -> float | None:
         """The share of the tokens of some rows that the vocabulary lacks; None where the model reads no tokens.
 
@@ -292,7 +297,7 @@ class Bundle:
         head = self._heads[task]
         own = {name: list(values) for name, values in columns.items() if name in (*self._read, *self.optional)}
         cleaned, _ = clean_columns(own, [name for name in self.text if name in own], self._cleaners)
-        arrays = head.task.encode(cleaned, self._preprocessor, head.facts)
+        arrays = head.task.encode(dict(_renamed(cleaned, self._read, head)), self._preprocessor, head.facts)
         if "input_ids" not in arrays or not hasattr(self._preprocessor, "unknown_rate"):
             return None
         return float(self._preprocessor.unknown_rate(arrays))
@@ -340,7 +345,7 @@ def _value(row: str | Mapping[str, Any], name: str) -> Any:
 
 
 def _renamed(row: Mapping[str, Any], read: Sequence[str], head: Head) -> Mapping[str, Any]:
-    """The row with the columns that are read under the names that a task has for them."""
+    """The row, or table, with the columns that are read under the names that a task has for them."""
     return {**row, **{own: row[name] for own, name in zip(head.reads, read, strict=True)}}
 
 

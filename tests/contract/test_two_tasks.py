@@ -234,6 +234,13 @@ def test_one_graph_answers_all_tasks(two: Any, hft_here: Any) -> None:
     assert list(answer) == ["id", "sentiment", "names"]
     assert answer["sentiment"].keys() == {"label", "score", "scores"}
     assert answer["names"].keys() == {"entities", "margin"}
+    outcome = hft_here("evaluate", run.bundle, two.folder / "rows.jsonl", "--task", "names", "--json")
+    assert outcome.code == 0, outcome.err
+    measured = json.loads(outcome.out)
+    assert (measured["rows"], measured["headline"]) == (42, "entity-f1"), (
+        "its text is called otherwise than the bundle's"
+    )
+    assert measured["drift"]["unknown"] is not None
     apart = dict(two.recipe, export=[{"type": "onnx"}])
     (two.folder / "apart.yaml").write_text(json.dumps(apart, ensure_ascii=False), encoding="utf-8")
     alone = hft_core.run(two.folder / "apart.yaml", out=two.folder / "apart")

@@ -148,7 +148,8 @@ def test_a_task_is_judged_by_the_metrics_that_measure_it_and_by_its_own_figures(
     metrics = [{"type": "accuracy"}, {"type": "mae"}, {"type": "f1"}]
     figures = {"value": 0.7, "low": 0.6, "high": 0.8, "sd": 0.1, "shipped": 0.75}
     report = {
-        "headline": {"split": "test", "metric": "a.accuracy", "greater_is_better": True},
+        "headline": {"split": "test", "metric": "a.f1", "greater_is_better": True},
+        "headlines": [{"split": "test", "metric": "a.f1"}, {"split": "validation", "metric": "b.mae"}],
         "metrics": {"validation": {"a.accuracy": figures, "b.mae": figures}, "test": {"a.accuracy": figures}},
     }
     (tmp_path / "report.json").write_text(json.dumps(report), encoding="utf-8")
@@ -163,6 +164,8 @@ def test_a_task_is_judged_by_the_metrics_that_measure_it_and_by_its_own_figures(
         "a": ["accuracy", "f1"],
         "b": ["mae"],
     }
+    assert judges["a"].deciding is judges["a"].metrics[1], "f1 decided in the run"
+    assert judges["b"].deciding is judges["b"].metrics[0]
     assert (judges["a"].before_split, judges["a"].before) == ("test", {"accuracy": figures})
     assert (judges["b"].before_split, judges["b"].before) == ("validation", {"mae": figures})
 

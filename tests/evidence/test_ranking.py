@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hft_core.evidence.ranking import areas, ranking
+from hft_core.evidence.ranking import Steps, ranking
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -17,7 +17,7 @@ def test_weighted_areas_are_those_of_scikit_learn(ties: bool) -> None:
         score = score.round(1)
     own = random.random(200) < 0.2 + 0.5 * score
     weights = random.integers(0, 4, (20, 200)).astype(float)
-    auc, average = areas(own, score, weights)
+    auc, average = Steps.of(own, score).areas(weights)
     for place, each in enumerate(weights):
         assert auc[place] == pytest.approx(roc_auc_score(own, score, sample_weight=each))
         assert average[place] == pytest.approx(average_precision_score(own, score, sample_weight=each))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+import hft_core
+from hft_core.pipeline import nodes
 
 TRAINED = {"stage tune", "evaluate", "diagnosis", "export onnx"}
 TRIED = {"try stages"}
@@ -241,3 +245,35 @@ def test_a_metric_that_does_not_decide_trains_nothing_again(project: Any) -> Non
     before = project.plan(evaluate={"metrics": [{"type": "accuracy"}]})
     after = project.plan(evaluate={"metrics": [{"type": "accuracy"}, {"type": "perplexity"}, {"type": "f1"}]})
     assert {name for name in before if before[name] != after[name]} == {*TRIED, "evaluate", "diagnosis", "baselines"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "others"),
+    [
+        ("evaluate", "evidence", {"evidence/baselines.py", "evidence/tfidf.py"}),  # of the baselines, in the same file
+        ("baselines", "evidence", set()),
+        ("diagnosis", "diagnosis", set()),
+        ("gate", "gate", set()),
+        ("export", "export", set()),
+    ],
+)
+def test_whatever_measures_is_part_of_the_key(kind: str, step: str, others: set[str]) -> None:
+    """Each module of evidence/ that a step imports, through others of it too, is in the list of what makes it run again."""
+    found, left = set[str](), [f"pipeline/steps/{step}.py"]
+    while left:
+        for module in _evidence_of(left.pop()) - found:
+            found.add(module)
+            left.append(module)
+    assert found - others <= set(nodes._RUNS[kind][0])
+
+
+def _evidence_of(module: str) -> set[str]:
+    """The modules of evidence/ that a module imports."""
+    root = Path(hft_core.__file__).parent
+    found = set()
+    for statement in ast.walk(ast.parse((root / module).read_text("utf-8"))):
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("hft_core.evidence"):
+            place = f"{str(statement.module).removeprefix('hft_core.').replace('.', '/')}"
+            names = [f"{place}.py", *(f"{place}/{alias.name}.py" for alias in statement.names)]
+            found.update(name for name in names if (root / name).is_file())
+    return found

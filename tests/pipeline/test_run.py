@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,41 @@ def test_a_second_run_makes_nothing(done: Any, events: Any) -> None:
     assert set(events.outcome.values()) == {"reused"}
     assert (again.model / "model.safetensors").read_bytes() == weights
     assert not run.folder.with_name("small.1").exists()
+
+
+def test_what_a_kill_left_between_two_renames_is_found_again(done: Any) -> None:
+    """Also when the next process had written a folder already; what a process left half written goes, once it is old."""
+    project, run = done
+    (run.folder / "mine.txt").write_text("my notes", encoding="utf-8")
+    run.folder.rename(run.folder.with_name(".small.old-4711"))
+    for name, age in ((".small.new-4712", 90_000), (".small.new-4713", 0)):
+        begun = run.folder.with_name(name)
+        begun.mkdir()
+        moment = time.time() - age
+        os.utime(begun, (moment, moment))
+    project.run()
+    assert (run.folder / "mine.txt").read_text("utf-8") == "my notes"
+    assert [path.name for path in run.folder.parent.iterdir() if path.name.startswith(".small.")] == [".small.new-4713"]
+    second = run.folder.with_name(".small.old-4714")
+    second.mkdir()
+    (second / "more.txt").write_text("更多", encoding="utf-8")
+    project.run()
+    assert (run.folder / "more.txt").read_text("utf-8") == "更多"
+    assert not second.exists()
+    for path in (run.folder / "mine.txt", run.folder / "more.txt"):
+        path.unlink()
+    run.folder.with_name(".small.new-4713").rmdir()
+
+
+def test_a_test_of_one_row_is_measured_and_not_compared(tiny: Any, write_csv: Any, reviews: Any) -> None:
+    write_csv(tiny.folder / "test.csv", reviews(1, seed=3))
+    tiny.recipe["data"]["test"] = {"type": "csv", "path": "test.csv"}
+    report = report_of(hft_core.run(tiny.write()))
+    assert set(report["metrics"]["test"]) >= {"accuracy"}
+    assert report["comparisons"] == []
+    assert "the model is not compared with the baseline majority on test: a comparison needs two rows" in str(
+        report["warnings"]
+    )
 
 
 def test_a_dict_gives_the_same_run(done: Any, monkeypatch: pytest.MonkeyPatch, events: Any, tmp_path: Path) -> None:

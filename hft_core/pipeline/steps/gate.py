@@ -33,16 +33,12 @@ def verdict(
     The difference is in the metric's own direction: above 0 the second arm's figure is the higher one.
     """
     found = compared(metric, position, folds, "validation", first, second)
-    sign = 1 if metric.greater_is_better else -1
-    low, high = sorted((sign * found.low, sign * found.high))
     return {
         "verdict": found.verdict,
         "metric": metric.title,
         "without": figures(metric, first),
         "with": figures(metric, second),
-        "difference": sign * found.difference,
-        "low": low,
-        "high": high,
+        **found.told(metric.greater_is_better),
         "standard_error": found.standard_error,
         "p": found.p,
         "smallest": found.smallest,
