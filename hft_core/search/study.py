@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import hft_core
 from hft_core.errors import RecipeError
@@ -31,6 +32,7 @@ ENDED = ("complete", "pruned", "bad", "failed")
 """The states of trials that are over, see `Entry.state`."""
 _ATTRIBUTE = "hft"
 _BEAT = "hft beat"
+_OWNER = "hft owner"
 BEATS = 15.0
 """Seconds between signs of life of a trial, where several machines share a study."""
 SILENCE = 120.0
@@ -48,6 +50,8 @@ class Attempt:
     """The figures that were reported so far, by epoch; those of an earlier try are there at the beginning."""
     deaths: int
     """How often a process of it has died."""
+    owner: str
+    """Who works on it: this attempt alone."""
     trial: optuna.trial.Trial = field(repr=False)
 
 
@@ -129,14 +133,22 @@ class Study:
             trial = self._study.ask(self._distributions)
             entry = self._study.get_trials(deepcopy=False)[trial.number]
             values = {path: meant(self.space[path], trial.params[path]) for path in self.space}
+            owner = uuid4().hex
+            trial.set_user_attr(_OWNER, owner)
             trial.set_user_attr(_BEAT, time.time())
-            return Attempt(
-                trial.number, values, dict(entry.intermediate_values), entry.user_attrs.get("deaths", 0), trial
-            )
+            deaths = entry.user_attrs.get("deaths", 0)
+            return Attempt(trial.number, values, dict(entry.intermediate_values), deaths, owner, trial)
+
+    def _has(self, attempt: Attempt) -> bool:
+        """Whether a trial is still this attempt's: where nothing was heard of it for long, another machine takes it up."""
+        trial = self._storage.get_trial(attempt.trial._trial_id)
+        return trial.state.name == "RUNNING" and bool(trial.user_attrs.get(_OWNER) == attempt.owner)
 
     def report(self, attempt: Attempt, epoch: int, figure: float) -> bool:
         """Note a figure of a trial; gives whether the trial is to go on."""
         with self._errors():
+            if not self._has(attempt):
+                return False
             if epoch not in attempt.known:
                 attempt.trial.report(figure, epoch)
                 attempt.known[epoch] = figure
@@ -147,25 +159,28 @@ class Study:
         with self._errors():
             return bool(attempt.known) and attempt.trial.should_prune()
 
-    def end(self, attempt: Attempt, state: str, figure: float | None = None, **notes: Any) -> None:
-        """Note how a trial ended: `complete` with its figure, `pruned`, `bad` or `failed`."""
+    def end(self, attempt: Attempt, state: str, figure: float | None = None, **notes: Any) -> bool:
+        """Note how a trial ended: `complete` with its figure, `pruned`, `bad` or `failed`; False where it is another's by now."""
         from optuna.trial import TrialState
 
         states = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL}
         with self._errors():
+            if not self._has(attempt):
+                return False
             for name, value in notes.items():
                 attempt.trial.set_user_attr(name, value)
             if state in ("pruned", "bad"):
                 attempt.trial.set_user_attr("state", state)
-            self._study.tell(
-                attempt.trial, figure, state=states.get(state, TrialState.PRUNED), skip_if_finished=True
-            )  # on another machine it may have ended meanwhile: with the same figure
+            self._study.tell(attempt.trial, figure, state=states.get(state, TrialState.PRUNED))
+            return True
 
     def give_back(self, attempt: Attempt, died: bool = False) -> None:
         """Let a trial wait that this process cannot end; with `died` it is one death further."""
         from optuna.trial import TrialState
 
         with self._errors():
+            if not self._has(attempt):
+                return
             if died:
                 attempt.trial.set_user_attr("deaths", attempt.deaths + 1)
             self._storage.set_trial_state_values(attempt.trial._trial_id, TrialState.WAITING)
@@ -173,7 +188,7 @@ class Study:
     def beat(self, attempts: Iterator[Attempt]) -> None:
         """Give signs of life."""
         with self._errors():
-            for attempt in attempts:
+            for attempt in filter(self._has, attempts):
                 attempt.trial.set_user_attr(_BEAT, time.time())
 
     def take_up(self, alone: bool, own: set[int]) -> int:
@@ -242,7 +257,7 @@ class Study:
             trial.state.name, trial.state.name.lower()
         )
         values = {path: meant(self.space[path], value) for path, value in trial.params.items()}
-        notes = {name: value for name, value in trial.user_attrs.items() if name not in (_BEAT, "state")}
+        notes = {name: value for name, value in trial.user_attrs.items() if name not in (_BEAT, _OWNER, "state")}
         figure = trial.value if state == "complete" else None
         return Entry(
             trial.number, trial.user_attrs.get("state", state), values, figure, trial.intermediate_values, notes

@@ -104,9 +104,7 @@ class Trials:
 
     def wait(self, on_end: Callable[[], None]) -> None:
         """Handle one line of a trial, or let a second pass; `on_end` is called where a process has ended."""
-        if self._shared and time.monotonic() - self._beaten > BEATS:
-            self._beaten = time.monotonic()
-            self._study.beat(running.attempt for running in self._running.values())
+        self._beat()
         try:
             process, said = self._lines.get(timeout=1)
         except queue.Empty:
@@ -124,6 +122,12 @@ class Trials:
             on_end()
         else:
             process.ended = said
+
+    def _beat(self) -> None:
+        """Give signs of life, where others wait for them."""
+        if self._shared and time.monotonic() - self._beaten > BEATS:
+            self._beaten = time.monotonic()
+            self._study.beat(running.attempt for running in self._running.values())
 
     def _goes_on(self, attempt: Attempt, epoch: int, figure: float) -> bool:
         """Note a figure; what an earlier try of the same trial has noted was decided on then."""
@@ -169,9 +173,11 @@ class Trials:
         self._end(attempt, "failed", reason=ended["text"], **notes)
 
     def _end(self, attempt: Attempt, state: str, figure: float | None = None, **notes: Any) -> None:
-        self._study.end(attempt, state, figure, **notes)
-        self.ended += 1
-        self._say(self._told(attempt, state, figure, notes))
+        if self._study.end(attempt, state, figure, **notes):
+            self.ended += 1
+            self._say(self._told(attempt, state, figure, notes))
+        else:
+            self._say(f"trial {attempt.number}: another machine has it, which had heard nothing of this one for long")
 
     def _told(self, attempt: Attempt, state: str, figure: float | None, notes: Mapping[str, Any]) -> str:
         """One line about a trial."""
@@ -201,7 +207,11 @@ class Trials:
         for process in self._running:
             process.stop()
         while self._running:
-            process, said = self._lines.get()
+            self._beat()
+            try:
+                process, said = self._lines.get(timeout=1)
+            except queue.Empty:
+                continue
             running = self._running.get(process)
             if running is None:
                 continue

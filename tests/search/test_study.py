@@ -238,10 +238,21 @@ def test_a_dead_search_of_another_machine_is_found_by_its_silence(
         others = here.take_up(False, set())
     assert others == 1
     assert [entry.state for entry in here.entries()] == ["running", "waiting"]
+
+    def nothing_counts() -> bool:
+        """It was only slow: what it says now changes nothing, and ends nothing."""
+        before = [entry for entry in here.entries() if entry.number == dead.number]
+        there.beat(iter([dead]))
+        there.give_back(dead, died=True)
+        went_on = there.report(dead, 1, 0.9) or there.end(dead, "complete", 0.9, seconds=3.0)
+        return not went_on and before == [entry for entry in here.entries() if entry.number == dead.number]
+
+    assert nothing_counts(), "while it waits to be taken up"
     taken = here.begin()
     assert (taken.number, taken.values) == (dead.number, dead.values)
-    here.end(taken, "complete", 0.5)
-    there.end(dead, "complete", 0.5)  # it was only slow: what it says now changes nothing
+    assert nothing_counts(), "while another works on it"
+    assert here.end(taken, "complete", 0.5)
+    assert nothing_counts(), "when another has ended it"
     assert here.entries()[dead.number].figure == 0.5
 
 
