@@ -14,6 +14,7 @@ from hft_core.pipeline.plan import Plan, TaskPlan
 from hft_core.pipeline.steps.common import read_json
 from hft_core.recipe.metrics import best_metric, deciding_metrics, task_metrics
 from hft_core.recipe.model import Recipe
+from hft_core.report.svg import MOST_CLASSES
 
 
 def headlines(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> list[dict[str, str]]:
@@ -123,12 +124,22 @@ def details(evaluated: Sequence[Path], split: str, shipped: int) -> dict[str, An
         return found
     pairs = [(str(truth), str(told)) for truth, told in content["pairs"]]
     labels = [*known, *sorted({label for pair in pairs for label in pair} - set(known))]
-    places = {label: index for index, label in enumerate(labels)}
-    matrix = [[0] * len(labels) for _ in labels]
-    for truth, told in pairs:
-        matrix[places[truth]][places[told]] += 1
     per_class = _per_class(labels, [([truth], [told]) for truth, told in pairs])
-    return found | {"per_class": per_class, "confusion": {"labels": labels, "matrix": matrix}}
+    return found | {"per_class": per_class, "confusion": _confusion(labels, pairs)}
+
+
+def _confusion(labels: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """How often each label was taken for each other one; of many labels, whose table would be huge, the worst pairs alone."""
+    counts = Counter(pairs)
+    if len(labels) <= MOST_CLASSES:
+        return {"labels": labels, "matrix": [[counts[truth, told] for told in labels] for truth in labels]}
+    support = Counter(truth for truth, _ in pairs)
+    wrong = [(pair, rows) for pair, rows in counts.most_common() if pair[0] != pair[1]][:10]
+    worst = [
+        {"truth": truth, "predicted": told, "rows": rows, "share": rows / support[truth]}
+        for (truth, told), rows in wrong
+    ]
+    return {"labels": labels, "matrix": [], "worst": worst}
 
 
 def other_tasks(plan: Plan, deciding: str | None, folders: Mapping[str, Path], shipped: int) -> list[dict[str, Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hft_core.report.content.evaluation import Confusion, Details
+from collections.abc import Sequence
+
+from hft_core.report.content.evaluation import Confused, Confusion, Details
 from hft_core.report.content.report import Report
 from hft_core.report.markup import Markup, element, joined, shortened
 from hft_core.report.numbers import count, figure, share
@@ -132,11 +134,8 @@ def _split(report: Report, split: str) -> Markup:
 def _confusion(confusion: Confusion) -> Markup:
     """Give the heat map and the most frequent confusions in words."""
     labels, matrix = confusion["labels"], confusion["matrix"]
-    worst = sorted(
-        ((matrix[i][j], i, j) for i in range(len(labels)) for j in range(len(labels)) if i != j and matrix[i][j]),
-        key=lambda entry: (-entry[0], entry[1], entry[2]),
-    )[:10]
-    rows = [(labels[i], labels[j], count(n), share(n / sum(matrix[i]))) for n, i, j in worst]
+    worst = confusion.get("worst") or _worst(labels, matrix)
+    rows = [(one["truth"], one["predicted"], count(one["rows"]), share(one["share"])) for one in worst]
     heads = ("truth", "taken for", "rows", "of the class")
     most = table(heads, ("short", "short", "number", "number"), rows) if rows else element("p", "None.")
     chart = heat_map("Confusion matrix", labels, matrix)
@@ -149,3 +148,13 @@ def _confusion(confusion: Confusion) -> Markup:
         element("div", element("p", "The most frequent", class_="muted"), most),
         class_="columns",
     )
+
+
+def _worst(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[Confused]:
+    """The ten most frequent confusions of a matrix."""
+    places = ((i, j) for i, row in enumerate(matrix) for j, rows in enumerate(row) if i != j and rows)
+    ordered = sorted(places, key=lambda place: (-matrix[place[0]][place[1]], place))
+    return [
+        Confused(truth=labels[i], predicted=labels[j], rows=matrix[i][j], share=matrix[i][j] / sum(matrix[i]))
+        for i, j in ordered[:10]
+    ]

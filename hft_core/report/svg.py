@@ -19,7 +19,7 @@ _BARS_WIDTH = 380
 _COLUMN = 6.3
 """Width of a half-width character at the charts' font size of 11."""
 _MOST_POINTS = 300
-_MOST_CLASSES = 50
+MOST_CLASSES = 50
 _MOST_NUMBERED = 15
 
 
@@ -172,7 +172,7 @@ def heat_map(title: str, labels: Sequence[str], matrix: Sequence[Sequence[int]])
     Cells carry their number up to 15 classes; over 50 classes nothing is drawn.
     """
     size = len(labels)
-    if not 0 < size <= _MOST_CLASSES:
+    if not 0 < size <= MOST_CLASSES:
         return Markup("")
     cell = 44 if size <= _MOST_NUMBERED else 20
     names = [shortened(label, 16) for label in labels]

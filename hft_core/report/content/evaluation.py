@@ -18,11 +18,24 @@ class ClassFigures(TypedDict):
     """Rows of this class."""
 
 
+class Confused(TypedDict):
+    """Rows of one class that were taken for another."""
+
+    truth: str
+    predicted: str
+    rows: int
+    share: float
+    """Of the true class's rows."""
+
+
 class Confusion(TypedDict):
     """Rows of each true class (down) by predicted class (across) on the headline's split."""
 
     labels: list[str]
     matrix: list[list[int]]
+    """Empty where there are more than 50 classes."""
+    worst: NotRequired[list[Confused]]
+    """In place of the matrix, the ten most frequent confusions."""
 
 
 class ErrorExample(TypedDict):
