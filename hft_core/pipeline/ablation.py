@@ -30,10 +30,10 @@ WAYS = ("leave_one_out", "add_one_in")
 
 @dataclass(frozen=True)
 class Budget:
-    """What an ablation may cost; None: as much as it takes. Raises RecipeError for nothing at all."""
+    """What comparisons of arms may cost; None: as much as it takes. Raises RecipeError for nothing at all."""
 
     runs: int | None = None
-    """Trainings of a recipe with one seed; those that the store has cost none."""
+    """Trainings of a recipe with one seed. `hft ablate` counts those that the store lacks, `hft tune` all."""
     minutes: float | None = None
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hft_core.pipeline.divergence import divergence
 from hft_core.pipeline.nodes import Node
+from hft_core.report.numbers import duration
 from hft_core.store.store import Store
 
 
@@ -30,7 +31,7 @@ class Cost:
         if self.unknown == self.stages:
             return f"predicted cost: {self.stages} {several} to train; none like them was timed in this store yet"
         rest = f", and {self.unknown} of unknown length" if self.unknown else ""
-        return f"predicted cost: {self.stages} {several} to train, about {written(self.seconds)}{rest}"
+        return f"predicted cost: {self.stages} {several} to train, about {duration(self.seconds)}{rest}"
 
 
 def predicted(nodes: Sequence[Node], store: Store) -> Cost:
@@ -53,8 +54,3 @@ def seconds(nodes: Iterable[Node], store: Store) -> float:
 def title(node: Node) -> str:
     """The name of a node's stage, whatever its seed and arm."""
     return str(node.details["stage"])
-
-
-def written(length: float) -> str:
-    """A length of time for people."""
-    return f"{length:.0f} s" if length < 120 else f"{length / 60:.0f} min"

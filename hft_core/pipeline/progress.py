@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
+from hft_core.report.numbers import duration
+
 _EVERY = 10.0  # seconds between plain lines of one stage
 
 
@@ -106,7 +108,7 @@ class Lines(Progress):
             return
         self.told = now
         rate = (step - self.first[0]) / (now - self.first[1])
-        left = _duration((steps - step) / rate)
+        left = duration((steps - step) / rate)
         self.line(f"{self.title}: step {step}/{steps}, {_shown(figures)}, {_rate(rate)}, about {left} left")
 
     def reused(self) -> None:
@@ -115,7 +117,7 @@ class Lines(Progress):
 
     def done(self) -> None:
         """Say how long it took."""
-        self.line(f"{self.title}: done in {_duration(time.monotonic() - self.stage_began)}")
+        self.line(f"{self.title}: done in {duration(time.monotonic() - self.stage_began)}")
 
 
 class Bars(Lines):
@@ -202,9 +204,3 @@ def _shown(figures: dict[str, float]) -> str:
 def _rate(per_second: float) -> str:
     """Steps per second, or seconds per step where a step takes longer than one."""
     return f"{per_second:.1f} steps/s" if per_second >= 1 else f"{1 / per_second:.1f} s/step"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{int(seconds) // 60} min {int(seconds) % 60} s"

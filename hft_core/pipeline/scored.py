@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hft_core.data.prepared import Prepared
-from hft_core.errors import DISK_ERRNOS, DiskError
 from hft_core.pipeline.plan import Plan
 from hft_core.pipeline.steps.common import read_json
+from hft_core.store.files import put_text
 from hft_core.store.hashing import digest_json
 from hft_core.store.store import Store
 
@@ -36,23 +35,9 @@ def note_scored(plan: Plan, store: Store, folders: Mapping[str, Path], run: Path
         if own.is_file():
             when = read_json(own)["when"]
         else:
-            _write(own, {"run": str(run.absolute()), "when": when})
+            put_text(own, json.dumps({"run": str(run.absolute()), "when": when}))
         whens.append(when)
         earlier = max(earlier, sum(other < when for other in others))
     if not whens:
         return None
     return {"when": datetime.fromtimestamp(max(whens)).astimezone().isoformat(timespec="seconds"), "earlier": earlier}
-
-
-def _write(file: Path, content: dict[str, Any]) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_suffix(f".{os.getpid()}")
-        aside.write_text(json.dumps(content), encoding="utf-8")
-        aside.rename(file)
-    except OSError as error:
-        if error.errno in DISK_ERRNOS:
-            raise DiskError(
-                f"{file} cannot be written: {error.strerror}; choose another place with HFT_STORE"
-            ) from error
-        raise

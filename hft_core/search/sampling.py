@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from hft_core.recipe.search import Dimension
-from hft_core.search.space import at, label, meant, place, points, size
+from hft_core.search.space import at, label, meant, place, points, rounded, size
 from hft_core.store.hashing import digest_json
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ def sampler(space: Mapping[str, Dimension], own: Mapping[str, Any] | None, seed:
         def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
             if trial.number == 0 and own is not None:
                 return labels(space, own)
+            found = self._new(study, trial)
+            return {path: rounded(dimension, found[path]) for path, dimension in space.items()}
+
+        def _new(self, study: Any, trial: Any) -> dict[str, Any]:
             tried = _tried(space, study.get_trials(deepcopy=False)[: trial.number])
             for draw in range(_DRAWS):
                 found = self._drawn(study, trial, [seed, trial.number, *([draw] if draw else [])])

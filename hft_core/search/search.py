@@ -19,7 +19,7 @@ from hft_core.registry import Registry
 from hft_core.search.checks import checked, ends, settings_of, to_try
 from hft_core.search.database import sqlite_url
 from hft_core.search.identity import identity, plugin_code
-from hft_core.search.space import deciding, written
+from hft_core.search.space import deciding, own_values
 from hft_core.search.study import ENDED, Entry, Study
 from hft_core.search.trials import Trials
 from hft_core.store.hashing import digest_json
@@ -61,7 +61,7 @@ class Search:
 
     def __enter__(self) -> Search:
         """Open the study. Raises LockedError where another search has it, and RecipeError where it is of something else."""
-        self.own = written(self.base, self.settings.space)
+        self.own = own_values(self.base, self.settings.space)
         """The recipe's own values, with which the search begins, where they are within the space."""
         code = plugin_code(map(self._variant, to_try(self.settings.space)), self._registry)
         with ExitStack() as held:

@@ -29,7 +29,7 @@ def plain(loaded: LoadedRecipe, registry: Registry) -> LoadedRecipe:
     return load_variant(loaded, registry, raw)
 
 
-def written(base: LoadedRecipe, space: Mapping[str, Dimension]) -> dict[str, Any] | None:
+def own_values(base: LoadedRecipe, space: Mapping[str, Dimension]) -> dict[str, Any] | None:
     """The recipe's own values, with which a search begins; None where one of them is outside of the space."""
     own = {}
     for path, dimension in space.items():
@@ -62,10 +62,15 @@ def label(choice: Any) -> Any:
 
 
 def meant(dimension: Dimension, found: Any) -> Any:
-    """The value that a study's one stands for; numbers have six digits, which are enough for people and for training."""
+    """The value that a study's one stands for."""
     if dimension.choices is not None:
         return next(choice for choice in dimension.choices if label(choice) == found)
-    if isinstance(found, int):
+    return found
+
+
+def rounded(dimension: Dimension, found: Any) -> Any:
+    """A drawn value with six digits, which are enough for people and for training; within the ends."""
+    if dimension.choices is not None or isinstance(found, int):
         return found
     assert dimension.low is not None
     assert dimension.high is not None

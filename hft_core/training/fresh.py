@@ -34,7 +34,9 @@ class Fresh:
         import pyarrow as pa
 
         self._table = pa.ipc.open_stream(pa.memory_map(str(file))).read_all()  # mapped, not in memory
-        self._place = {row: place for place, row in enumerate(self._table.column(ROW).to_pylist())}
+        rows = self._table.column(ROW).to_numpy()
+        self._places = np.argsort(rows, kind="stable")
+        self._rows = rows[self._places]
         self._roles, self._seed, self._objective, self._stream = roles, seed, objective, stream
         copies = [(making, copy) for making in makings for copy in range(making.augmenter.copies)]
         self._copies: Mapping[int, tuple[Making, int]] = {
@@ -66,7 +68,7 @@ class Fresh:
         """Encode new variants of rows; gives the arrays, and the entry of each row that has exactly one."""
         unique = np.unique(rows)
         lines = [origin(int(row))[1] for row in unique]
-        columns = self._table.take([self._place[line] for line in lines]).to_pydict()
+        columns = self._table.take(self._places[np.searchsorted(self._rows, lines)]).to_pydict()
         made, _ = making.variant(columns, self._roles, self._seed, copy, epoch)
         if not made[ROW]:
             return {}, {}

@@ -99,7 +99,7 @@ def test_lines_say_rate_and_time_left_of_what_is_done_here(clock: Clock) -> None
     lines.advance(620, 1000, FIGURES)
     told = stream.getvalue().splitlines()
     assert "3/7 stage 调优: step 600/1000, 掩码语言模型 3.123, classification 0.693, lr 5e-05" in told[0]
-    assert "5.0 steps/s, about 80 s left" in told[0]
+    assert "5.0 steps/s, about 1 min 20 s left" in told[0]
     assert "3.5 s/step, about 22 min 10 s left" in told[1]
     assert len(told) == 2
 

@@ -14,7 +14,7 @@ from hft_core.recipe.words import short_name
 from hft_core.registry import load_registry
 from hft_core.search.checks import checked
 from hft_core.search.search import Search
-from hft_core.search.space import at, inside, place, points, size, written
+from hft_core.search.space import at, inside, own_values, place, points, size
 from hft_core.search.study import Entry
 from hft_core.search.summary import content
 from hft_core.search.winner import write_best
@@ -87,7 +87,7 @@ def test_the_metric_of_the_search_decides(searched: Any) -> None:
 def test_the_recipes_own_values(searched: Any, changed: Any, expected: Any) -> None:
     searched.recipe["stages"][1] |= changed
     base, registry = base_of(searched)
-    assert written(base, load_recipe(searched.write(), registry).recipe.search.space) == expected
+    assert own_values(base, load_recipe(searched.write(), registry).recipe.search.space) == expected
 
 
 @pytest.mark.parametrize(

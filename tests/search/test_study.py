@@ -269,3 +269,10 @@ def test_a_database_that_goes_away(tmp_path: Path) -> None:
 def test_the_format_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "search.md").read_text("utf-8")
     assert f'"format": {FORMAT}' in page or f"`format` ({FORMAT})" in page
+
+
+def test_the_first_trial_has_the_recipes_values_to_the_last_digit(tmp_path: Path) -> None:
+    study = opened(tmp_path / "exact.db", OWN | {"lr": 2.3456789e-5})
+    assert study.begin().values["lr"] == 2.3456789e-5
+    drawn = [study.begin().values["lr"] for _ in range(3)]
+    assert drawn == [float(f"{value:.6g}") for value in drawn]
