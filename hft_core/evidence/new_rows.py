@@ -187,8 +187,9 @@ def _before(report: Mapping[str, Any], task: str) -> tuple[str | None, dict[str,
 def _trained(report: Mapping[str, Any], facts: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What is known of the training rows: of a bundle alone the mix of labels at most."""
     found: dict[str, Any] = {}
-    if "counts" in facts and "labels" in facts:
-        found["labels"] = dict(zip(map(str, facts["labels"]), facts["counts"], strict=True))
+    labels, counts = facts.get("labels", ()), facts.get("counts", ())
+    if len(labels) == len(counts) > 0:  # a task may call tags its labels, and count something else
+        found["labels"] = dict(zip(map(str, labels), counts, strict=True))
     title = f"{name}.{_TRAIN}" if name else _TRAIN
     source = next((one for one in report.get("ledger", ()) if one["name"] == title), None)
     if source and source.get("survey"):

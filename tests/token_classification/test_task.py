@@ -68,6 +68,7 @@ def test_what_is_learned() -> None:
         "labels": ["O", "B-creative-work", "I-creative-work", "B-z", "I-z"],
         "types": ["creative-work", "z"],
         "counts": [1, 2],
+        "compounds": ["address", "mention", "hashtag"],
     }
     head = TASK.head(facts)
     assert (head.name, head.size, head.labels) == ("token-classification", 5, tuple(facts["labels"]))

@@ -39,7 +39,7 @@ def decode(
     smallest distance of the two best tags' probabilities among a text's words, 1 for a text without words.
     """
     texts = columns[settings["text"]]
-    found = words(texts, arrays["offsets"], arrays["row"])
+    found = words(texts, arrays["offsets"], arrays["row"], facts.get("compounds", ()))
     logits = np.asarray(outputs["logits"].values[found.token], np.float64)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = odds / odds.sum(axis=1, keepdims=True)

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from hft_core import Arrays, Columns, DataError, Facts, HeadSpec, Prediction, Ragged, Roles, Task
 from hft_plugins.token_classification.columns import TAGS, TOKENS, arranged
+from hft_plugins.token_classification.compounds import undivided
 from hft_plugins.token_classification.words import words
 
 UNLABELLED = -100
@@ -100,8 +101,14 @@ class TokenClassification(Task):
         ]
 
     def learn(self, train: Iterable[Columns]) -> Facts:
-        """Freeze the types in alphabetical order, their counts, and the tags: O, then begin and inside of each type."""
-        counts = Counter(one["type"] for columns in train for entities in columns[self.entities] for one in entities)
+        """Freeze the types in alphabetical order, their counts, the tags (O, then begin and inside of each type), and which
+        compounds no entity divides, such as hashtags: these are one word."""
+        counts: Counter[str] = Counter()
+        compounds: Sequence[str] | None = None
+        for columns in train:
+            rows = list(zip(columns[self.text], columns[self.entities], strict=True))
+            counts.update(one["type"] for _, entities in rows for one in entities)
+            compounds = undivided(rows, compounds)
         if not counts:
             raise DataError(
                 f"task: no row of the training split has an entity in its column {self.entities!r}; check `entities:` "
@@ -109,7 +116,7 @@ class TokenClassification(Task):
             )
         types = sorted(counts)
         labels = ["O", *(f"{prefix}-{name}" for name in types for prefix in "BI")]
-        return {"labels": labels, "types": types, "counts": [counts[name] for name in types]}
+        return {"labels": labels, "types": types, "counts": [counts[name] for name in types], "compounds": compounds}
 
     def targets(self, columns: Columns, arrays: Arrays, facts: Facts) -> Arrays:
         """`labels`, ragged int64: the tag at the first token of each word, -100 elsewhere.
@@ -118,7 +125,7 @@ class TokenClassification(Task):
         """
         offsets = arrays["offsets"]
         assert isinstance(offsets, Ragged)
-        found = words(columns[self.text], offsets, np.asarray(arrays["row"]))
+        found = words(columns[self.text], offsets, np.asarray(arrays["row"]), facts["compounds"])
         kinds = {name: index for index, name in enumerate(facts["types"])}
         entities = np.array(
             [

@@ -1,8 +1,8 @@
 """Words of texts, and the tokens that decide about them. Numpy and the standard library only.
 
-A word is what gets one tag: a run of letters and digits, however many tokens it has; or one token of anything else, of
-punctuation, emoji, or a script that sets no spaces between words. What the tokenizer dropped right behind a token
-(accents, invisible marks) belongs to its word.
+A word is what gets one tag: a run of letters and digits, however many tokens it has, or a compound (see compounds.py); or one
+token of anything else, of punctuation, emoji, or a script that sets no spaces between words. What the tokenizer dropped right
+behind a token (accents, invisible marks) belongs to its word.
 """
 
 from __future__ import annotations
@@ -17,14 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hft_core.runtime.ragged import Ragged
+from hft_plugins.token_classification.compounds import OWN_TAGS, continued
 
 Numbers = NDArray[np.int64]
 
-# Han, kana, Thai, Lao, Burmese, Khmer; Hangul too: Korean has spaces, but a name and its particle stand together.
-_OWN_TAGS = re.compile(
-    "[\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u318f\u31f0-\u31ff\u3400-\u9fff\ua960-\ua97f"
-    "\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
-)
+_OWN_TAGS = re.compile(f"[{OWN_TAGS}]")
 _JOINERS = "\u200c\u200d"  # within words of Persian and Indic scripts
 
 
@@ -46,16 +43,17 @@ class Words:
     """Where each text begins."""
 
 
-def words(texts: Sequence[str], offsets: Ragged, rows: NDArray[Any]) -> Words:
+def words(texts: Sequence[str], offsets: Ragged, rows: NDArray[Any], compounds: Sequence[str] = ()) -> Words:
     """Find the words of `texts`.
 
     Args:
         texts: one per row.
         offsets: start and end of each token in its text, [tokens, 2], one entry per window; equal for special tokens.
         rows: the row of each window, ascending; together the windows of a row have all its tokens.
+        compounds: the kinds of compounds that are one word, see `compounds.undivided`.
     """
     base = np.cumsum([0, *(len(text) + 1 for text in texts)], dtype=np.int64)[:-1]
-    solid, joined = _characters(texts)
+    solid, joined = _characters(texts, compounds)
 
     # Tokens that stand for characters, without the spaces that some tokenizers count to them.
     lengths = offsets.lengths
@@ -94,14 +92,14 @@ def words(texts: Sequence[str], offsets: Ragged, rows: NDArray[Any]) -> Words:
     return Words(row[best][heads], starts[heads], ends[lasts], own[best][heads], begun, base)
 
 
-def _characters(texts: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _characters(texts: Sequence[str], compounds: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """For each character of the texts, each followed by a line end: is it no space; does it continue a word?"""
     whole = "".join(text + "\n" for text in texts)
     codes = np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), np.uint32)
     known, which = np.unique(codes, return_inverse=True)
     solid = np.array([not chr(code).isspace() for code in known], bool)[which]
     letter = np.array([_is_of_word(chr(code)) for code in known], bool)[which]
-    return solid, letter & np.append(False, letter[:-1])
+    return solid, letter & np.append(False, letter[:-1]) | continued(whole, compounds)
 
 
 def _is_of_word(character: str) -> bool:
