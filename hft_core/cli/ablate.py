@@ -70,6 +70,8 @@ def command(
 
 def _told(found: dict[str, Any], target: Path, recipe: Path) -> str:
     """A table of the parts, what it took, and what to type next."""
+    from hft_core.recipe.words import typed
+
     over = "rows only: one seed cannot tell an effect from luck" if found["seeds"] == 1 else f"{found['seeds']} seeds"
     how = "cross-validation over train and validation" if found["folds"] else f"{found['rows']:,} rows of validation"
     lines = [
@@ -86,7 +88,7 @@ def _told(found: dict[str, Any], target: Path, recipe: Path) -> str:
     lines += ["", f"cost: {cost['runs']} runs, {cost['stages']} stages trained in {cost['seconds']:.0f} s"]
     lines += [f"all of it: {target}"]
     if not found["complete"]:
-        lines.append(f"next: hft ablate {recipe}   (goes on where the budget ended)")
+        lines.append(f"next: hft ablate {typed(recipe)}   (goes on where the budget ended)")
     else:
         lines.append("next: write `when: helps` on what a run should settle by itself, or remove what does not help")
     return "\n".join(lines)

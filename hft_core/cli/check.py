@@ -22,6 +22,7 @@ def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...],
     Exit code 2 for a mistake in the recipe, 3 for a missing file.
     """
     from hft_core.recipe.check import check_processes
+    from hft_core.recipe.words import typed
 
     loaded, registry = load(recipe, overrides, plugins)
     check_processes(loaded, processes)
@@ -37,7 +38,7 @@ def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...],
         click.echo(json.dumps(said, ensure_ascii=False))
         return
     click.echo(f"{recipe} is valid: {_counted(stages, 'stage')}, {_counted(sources, 'data source')}")
-    click.echo(f"next: hft plan {recipe}")
+    click.echo(f"next: hft plan {typed(recipe)}")
 
 
 def _counted(count: int, word: str) -> str:

@@ -54,6 +54,7 @@ def command(
 def _told(found: dict[str, Any], bundle: Path) -> str:
     """Figures beside those of the run, and what to look at."""
     from hft_core.data.checks import counted
+    from hft_core.recipe.words import typed
 
     lines = [f"{found['rows']:,} {counted('row', found['rows'])} of {found['data']}{_left_out(found['left_out'])}", ""]
     before = found["before"]
@@ -64,7 +65,7 @@ def _told(found: dict[str, Any], bundle: Path) -> str:
             line += f"   the run's own on {found['before_split']}: {own:.4f}"
         lines.append(line)
     lines += ["", *_scores(found["scores"]), *_slices(found["slices"], found["headline"]), *_drift(found["drift"])]
-    lines.append(f"next: hft inspect {found['data']}   (what these rows look like)")
+    lines.append(f"next: hft inspect {typed(found['data'])}   (what these rows look like)")
     return "\n".join(lines)
 
 

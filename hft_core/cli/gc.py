@@ -16,6 +16,7 @@ import click
 def command(folder: Path, work: bool, yes: bool, as_json: bool) -> None:
     """Show, and with --yes remove, what no run folder refers to, in the store of FOLDER (or HFT_STORE)."""
     from hft_core.pipeline.run import store_of
+    from hft_core.recipe.words import typed
     from hft_core.store.gc import collect, removable
 
     store = store_of(folder.absolute())
@@ -29,4 +30,4 @@ def command(folder: Path, work: bool, yes: bool, as_json: bool) -> None:
     total = sum(item.bytes for item in found) / 1e6
     click.echo(f"{len(found)} {'removed' if yes else 'could be removed'}, {total:.1f} MB, in {store.root}")
     if found and not yes:
-        click.echo(f"next: hft gc {folder} --yes{' --work' if work else ''}")
+        click.echo(f"next: hft gc {typed(folder)} --yes{' --work' if work else ''}")

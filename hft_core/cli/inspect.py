@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _MARKS = {"error": "!!", "warning": " !", "info": "  ", "ok": "ok"}
 _GUESSES = (
-    ("train", r"train"),
-    ("validation", r"(?:^|[^a-z])(?:dev|valid(?:ation)?|val)(?:[^a-z]|$)"),
-    ("test", r"test"),
+    ("train", r"train|训练|訓練"),
+    ("validation", r"(?:^|[^a-z])(?:dev|valid(?:ation)?|val)(?:[^a-z]|$)|验证|驗證|开发集|開發集"),
+    ("test", r"test|测试|測試"),
 )
 
 
@@ -181,11 +181,12 @@ def _tell(found: Inspection, page: Path) -> None:
         bad = sum(source["quarantined"].values())
         unusable = f", {bad} of them unusable" if bad else ""
         columns = f"text: {', '.join(source['text'])}; label: {', '.join(source['target']) or 'none'}"
-        click.echo(
-            f"{source['name']}: {source['read']} rows{unusable} of {source['file']} ({source['type']}; {columns})"
-        )
+        told = "; ".join([source["type"], columns, *(f"{name}: {value}" for name, value in source["found"].items())])
+        click.echo(f"{source['name']}: {source['read']} rows{unusable} of {source['file']} ({told})")
     click.echo()
     for check in sorted(found["checks"], key=lambda check: list(_MARKS).index(check["severity"])):
         click.echo(f"{_MARKS[check['severity']]} {check['title']}")
     click.echo(f"\npage: {page}")
-    click.echo("next: hft check RECIPE, with the cleaners of your choice under prepare.clean")
+    click.echo(
+        "next: hft check RECIPE, with the cleaners of your choice under prepare.clean (hft new recipe writes one)"
+    )

@@ -18,10 +18,11 @@ def command(recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...])
     `hft run --locked` (and check, plan) then refuses to go on with anything else, and says what to install.
     """
     from hft_core.recipe.lock import contents, lock_file
+    from hft_core.recipe.words import typed
 
     loaded, registry = load(recipe, overrides, plugins)
     found = contents(loaded, registry)
     file = lock_file(recipe)
     file.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     click.echo(f"{file}: Python {found['python']}, {len(found['packages'])} packages, {len(found['plugins'])} plugins")
-    click.echo(f"next: hft run {recipe} --locked")
+    click.echo(f"next: hft run {typed(recipe)} --locked")

@@ -42,9 +42,9 @@ def plugin(name: str, kind: str, out: Path | None) -> None:
     hft plugins check drop-commas
     """
     from hft_core import __version__
-    from hft_core.cli.run import shown
     from hft_core.cli.scaffold import names_of, write_plugin
     from hft_core.errors import RecipeError
+    from hft_core.recipe.words import typed
     from hft_core.registry import load_registry
 
     names = names_of(name)
@@ -59,9 +59,9 @@ def plugin(name: str, kind: str, out: Path | None) -> None:
         raise RecipeError(f"there is a plugin {taken[0].title} already; choose another name")
     folder = out or Path(names["hft-example"])
     for file in write_plugin(folder, names, kind, __version__):
-        click.echo(f"wrote {shown(file)}")
+        click.echo(f"wrote {typed(file)}")
     click.echo(
-        f"next: pip install -e {shown(folder)}, then hft plugins check {word}, then hft run {shown(folder)}/recipe.yaml"
+        f"next: pip install -e {typed(folder)}, then hft plugins check {word}, then hft run {typed(folder)}/recipe.yaml"
     )
 
 
@@ -77,12 +77,12 @@ def recipe(file: Path, data: Path | None, task_type: str | None, model: str | No
 
     Three questions: which file to train on, what to learn, and which model to start from.
     """
-    from hft_core.cli.run import shown
     from hft_core.cli.scaffold import filled, recipe_template
     from hft_core.components import Task
     from hft_core.errors import DiskError, RecipeError
     from hft_core.recipe import load_recipe
     from hft_core.recipe.narrow import narrow
+    from hft_core.recipe.words import typed
     from hft_core.registry import load_registry
 
     if file.exists():
@@ -113,22 +113,23 @@ def recipe(file: Path, data: Path | None, task_type: str | None, model: str | No
             "TASK_FIELDS": _fields(tasks[task_type]),
             "MODEL": _model(str(model), kind, tasks[task_type]),
             "PRETRAINING": _pretraining(kind, registry),
+            "RATE": "5e-4" if model in _SIZES else "5e-5",  # from scratch there is nothing to keep
         },
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
-    click.echo(f"wrote {shown(file)}")
+    click.echo(f"wrote {typed(file)}")
     schema = file.parent / "recipe.schema.json"
     if not schema.exists():
         schema.write_text(json.dumps(narrow(registry).model_json_schema(), ensure_ascii=False), encoding="utf-8")
-        click.echo(f"wrote {shown(schema)}")
+        click.echo(f"wrote {typed(schema)}")
     try:
         load_recipe(file, registry)
     except Exception as error:  # the recipe is there all the same, and `hft check` says it again
         click.echo(f"to do: {error}")
-        click.echo(f"next: hft check {shown(file)}")
+        click.echo(f"next: hft check {typed(file)}")
     else:
-        click.echo(f"next: hft plan {shown(file)}, then hft run {shown(file)}")
+        click.echo(f"next: hft plan {typed(file)}, then hft run {typed(file)}")
 
 
 def _ask(option: str, question: str, **settings: Any) -> str:
@@ -151,10 +152,14 @@ def _name(stem: str) -> str:
 
 
 def _reader(data: Path, recipe: Path, registry: Registry) -> str:
-    """The reader for a file, by its ending: the one that is called so, else the one of CSV."""
+    """The reader for a file, by its ending: the one that is called so, else the one of CSV. Raises RecipeError for Excel's."""
     import os
 
+    from hft_core.errors import RecipeError
+
     ending = data.name.removesuffix(".gz").rpartition(".")[2].lower()
+    if ending in ("xlsx", "xls"):
+        raise RecipeError(f"{data} is an Excel workbook; save its sheet as CSV (UTF-8) and name that file")
     others = {"tsv": "csv", "json": "jsonl", "ndjson": "jsonl", "txt": "text", "pq": "parquet", "bio": "conll"}
     name = ending if ending in registry.classes("reader") else others.get(ending, "csv")
     place = os.path.relpath(data.absolute(), recipe.absolute().parent)
@@ -170,8 +175,16 @@ def _fitting(task: type[Task], registry: Registry) -> str:
 
 
 def _model(answer: str, kind: str, task: type[Task]) -> str:
-    """A model of a kind, started from what was answered."""
+    """A model of a kind, started from what was answered. Raises RecipeError for a misspelt size."""
+    from difflib import get_close_matches
+
+    from hft_core.errors import RecipeError
+
     if answer not in _SIZES:
+        if not Path(answer).exists() and (near := get_close_matches(answer, _SIZES, n=1, cutoff=0.75)):
+            raise RecipeError(
+                f"--model {answer!r} is no size; did you mean {near[0]!r}? A folder is written ./{answer}"
+            )
         return f"{{type: {kind}, source: {json.dumps(answer, ensure_ascii=False)}}}"
     # What a task writes may be any text, and bpe has all of it.
     tokenizer = "bpe" if task.autoregressive else "wordpiece"

@@ -24,6 +24,8 @@ def command(
     recipe: Path, overrides: tuple[str, ...], plugins: tuple[Path, ...], out: Path | None, as_json: bool
 ) -> None:
     """Show the steps of RECIPE: which are in the store already, which would run, and what changed since the last run."""
+    from hft_core.recipe.words import typed
+
     loaded, registry = load(recipe, overrides, plugins)
 
     from hft_core.pipeline.cost import predicted
@@ -35,7 +37,8 @@ def command(
     store = store_of(loaded.folder)
     gates = foreseen(store, loaded, registry)
     plan = build_plan(gates.settled.loaded, registry)
-    before = recorded(out or loaded.folder / "runs" / loaded.recipe.name).get("nodes", {})
+    target = out or loaded.folder / "runs" / loaded.recipe.name
+    before = recorded(target).get("nodes", {})
     shared = {node.key for node in plan.nodes}
     nodes = [*(node for node in gates.nodes if node.key not in shared), *plan.nodes]
     rows = [_row(node, store, before, node.key in plan.spared) for node in nodes]
@@ -48,12 +51,16 @@ def command(
     for text in gates.told():
         click.echo(text)
     if all(row["state"] in ("stored", "diverged") for row in rows):
-        click.echo("nothing to do: all is in the store")
-        return
-    if gates.nodes:
+        if before:
+            click.echo("nothing to do: all is in the store")
+            return
+        click.echo(
+            f"nothing to train: all is in the store; there is no run folder {typed(target)} yet, which hft run writes"
+        )
+    elif gates.nodes:
         click.echo(predicted(nodes, store).told())
     again = "".join(f" --set '{text}'" for text in overrides) + "".join(f" --plugin {file}" for file in plugins)
-    click.echo(f"next: hft run {recipe}{again}")
+    click.echo(f"next: hft run {typed(recipe)}{again}")
 
 
 def _row(node: Node, store: Store, before: Mapping[str, Any], spared: bool) -> dict[str, str]:

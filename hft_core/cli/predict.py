@@ -28,6 +28,8 @@ _BLOCK = 256
 _FILE_BLOCK = 1024
 """Rows of a file that are answered at once: among more there are more of one length, so less padding."""
 _SHOWN = 20
+_LONGEST_NAME = 255
+"""Longer texts name no file."""
 
 
 @click.command("predict")
@@ -68,12 +70,20 @@ def command(
     object with `error` in its place, the others are answered, and the exit code is 3.
     """
     if bool(texts) == bool(file):
-        raise RecipeError('hft predict needs either texts ("…", or - for rows from standard input) or --file')
+        alone = "" if texts or bundle.is_dir() else f"; {str(bundle)!r:.80} was taken for the bundle, and comes first"
+        raise RecipeError(
+            f'hft predict needs either texts ("…", or - for rows from standard input) or --file behind the bundle{alone}'
+        )
     if file and out and out.exists() and out.samefile(file):
         raise RecipeError(f"--out is the file that is read, {file}; write elsewhere")
 
     from hft_core.runtime import load
 
+    for text in texts:
+        if len(text) < _LONGEST_NAME and Path(text).is_file():
+            click.echo(
+                f"note: {text} is taken as a text, and is a file here; its rows are answered with --file", err=True
+            )
     kind = _kind(texts, file, kind, columns)
     opened = load(bundle, precision=precision, threads=threads, providers=providers)
     header = [name.strip() for name in columns.split(",")] if columns else []

@@ -16,8 +16,8 @@ def command(run: Path, as_json: bool) -> None:
 
     Nothing is trained or measured.
     """
-    from hft_core.cli.run import shown
     from hft_core.pipeline.rewrite import rewrite
+    from hft_core.recipe.words import typed
 
     page, card, content = rewrite(run)
     if as_json:
@@ -28,6 +28,6 @@ def command(run: Path, as_json: bool) -> None:
         files = {"report": str(page), "card": str(card), "content": str(run / "report.json")}
         click.echo(json.dumps({"run": str(run), **files, "metrics": figures}, ensure_ascii=False))
         return
-    click.echo(f"report: {shown(page)}")
-    click.echo(f"card:   {shown(card)}")
-    click.echo(f"next:   hft compare {shown(run)} ANOTHER-RUN")
+    click.echo(f"report: {typed(page)}")
+    click.echo(f"card:   {typed(card)}")
+    click.echo(f"next:   hft compare {typed(run)} ANOTHER-RUN")

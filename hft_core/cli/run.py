@@ -77,6 +77,7 @@ def tell(run: Run, as_json: bool) -> None:
 
 def summary(folder: Path) -> None:
     """Print figures beside baselines, where the results are, and the next sensible command."""
+    from hft_core.recipe.words import typed
     from hft_core.report.diagnosis import line
 
     report = json.loads((folder / "report.json").read_text("utf-8"))
@@ -91,15 +92,9 @@ def summary(folder: Path) -> None:
         click.echo(f"warning: {warning}")
     for found in report.get("diagnosis", ()):  # a run of an earlier version has none
         click.echo(f"diagnosis: {line(found)}")
-    click.echo(f"\nreport: {shown(folder / 'report.html')}")
-    click.echo(f"model:  {shown(folder / 'model')}")
+    click.echo(f"\nreport: {typed(folder / 'report.html')}")
+    click.echo(f"model:  {typed(folder / 'model')}")
     for bundle in sorted(folder.glob("bundle*/bundle.json")):
-        click.echo(f"bundle: {shown(bundle.parent)}")
+        click.echo(f"bundle: {typed(bundle.parent)}")
     for command in report["next"]:
         click.echo(f"next:   {command['command']}")
-
-
-def shown(path: Path) -> str:
-    """The path as one would type it here."""
-    absolute = path.absolute()
-    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(path)

@@ -94,8 +94,7 @@ def _noted(search: Search, target: Path) -> None:
 
 def _told(found: SearchContent, recipe: Path, winner: Path, run: Run) -> str:
     """The best trials, what it took, and what to type next."""
-    from hft_core.cli.run import shown
-    from hft_core.recipe.words import shown_value
+    from hft_core.recipe.words import shown_value, typed
 
     complete = [trial for trial in found["trials"] if trial["figure"] is not None]
     sign = -1 if found["greater_is_better"] else 1
@@ -111,8 +110,8 @@ def _told(found: SearchContent, recipe: Path, winner: Path, run: Run) -> str:
     cost = found["cost"]
     lines.append(f"cost: {cost['seconds']:.0f} s, {cost['cpu_seconds']:.0f} s of processor time in trials")
     report = run.folder / "report.html"
-    lines += [f"report: {shown(report)}", f"recipe: {shown(winner)}"]
+    lines += [f"report: {typed(report)}", f"recipe: {typed(winner)}"]
     if not found["complete"]:
-        lines.append(f"next:   hft search {recipe}   (goes on with the same study)")
-    lines.append(f"next:   hft run {shown(winner)}")
+        lines.append(f"next:   hft search {typed(recipe)}   (goes on with the same study)")
+    lines.append(f"next:   hft run {typed(winner)}")
     return "\n".join(lines)

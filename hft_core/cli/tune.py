@@ -102,7 +102,7 @@ def command(
 
 def _told(found: TuningContent, adjusted: Path, run: Run) -> str:
     """Each round in a line, what came of all, and what to type next."""
-    from hft_core.cli.run import shown
+    from hft_core.recipe.words import typed
     from hft_core.report.evidence import gate_notes, gate_row
     from hft_core.report.tuning import outcome
 
@@ -115,6 +115,6 @@ def _told(found: TuningContent, adjusted: Path, run: Run) -> str:
     lines.append(f"cost: {found['runs']} runs, {found['seconds']:.0f} s in this call")
     if found["ended"] == "budget":
         lines.append("the budget ended it; with a larger one the same command goes on")
-    lines += [f"report: {shown(run.folder / 'report.html')}", f"recipe: {shown(adjusted)}"]
-    lines.append(f"next:   hft run {shown(adjusted)}")
+    lines += [f"report: {typed(run.folder / 'report.html')}", f"recipe: {typed(adjusted)}"]
+    lines.append(f"next:   hft run {typed(adjusted)}")
     return "\n".join(lines)

@@ -17,7 +17,7 @@ from hft_core.data.keys import RowKeys, keys_of
 from hft_core.data.ledger import Ledger, Quarantine
 from hft_core.data.likeness import Alike, alike
 from hft_core.data.reading import read_source, source_title
-from hft_core.data.split_checks import check_splits
+from hft_core.data.split_checks import check_splits, in_order
 from hft_core.data.survey import Survey, joined_texts, survey
 from hft_core.data.table import ROW, read_table, write_table
 from hft_core.errors import DataError
@@ -81,13 +81,13 @@ def inspect(
 ) -> Inspection:
     """Look at sources by name; `folder` is an empty one, for rows and the quarantine.
 
-    `train`, `validation` and `test` are compared in this order, others in theirs. Sources with different text columns are
+    `train`, `validation` and `test` are compared in this order, others in theirs behind them, or before them where none is called
+    `train`: what is trained on then has another name. Sources with different text columns are
     compared by all texts of a row joined, and by each of them: one may hold what another has beside a title. `tokenizer`: a
     tokenizer.json, whose unknown tokens are counted. With `doubts` the labels of the first source are judged, see
     `hft_core.evidence.label_noise`.
     """
-    order = [name for name in ("train", "validation", "test") if name in sources]
-    order += [name for name in sources if name not in order]
+    order = in_order(sources)
     joins = len({(source.roles.text, source.roles.inputs) for source in sources.values()}) > 1
     roles = Roles(text=("text",), target=("target",)) if joins else sources[order[0]].roles
     inspected: list[Inspected] = []
@@ -130,14 +130,23 @@ def _read(name: str, source: Source, file: Path, folder: Path) -> Ledger:
     reader = source.reader.model_copy(update={"bad_rows": None})  # to find bad rows is what this is for
     roles = source.roles
     columns = list(dict.fromkeys((*roles.text, *roles.inputs, *roles.target, *roles.spans)))
-    refusals = source.refusals or (lambda batch: _without_text(batch, roles))
+    refusals = source.refusals or (lambda batch: _refusals(batch, roles))
     with Quarantine(folder / f"{name}.quarantine.jsonl") as quarantine:
         write_table(file, read_source(reader, name, ledger, quarantine, columns, refusals, source.arrange))
     return ledger
 
 
-def _without_text(columns: Columns, roles: Roles) -> list[str | None]:
-    return [None if text.strip() else "empty-text" for text in joined_texts(columns, roles)]
+def _refusals(columns: Columns, roles: Roles) -> list[str | None]:
+    """Why rows cannot be used, where no task says it: they lack a text or, where all that is right is a value, that."""
+    labels = columns[roles.target[0]] if roles.target and not roles.spans else None
+    return [
+        "empty-text"
+        if not text.strip()
+        else "empty-label"
+        if labels is not None and (labels[place] is None or not str(labels[place]).strip())
+        else None
+        for place, text in enumerate(joined_texts(columns, roles))
+    ]
 
 
 def _as_compared(file: Path, roles: Roles, joins: bool) -> Iterator[Columns]:

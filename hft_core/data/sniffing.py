@@ -74,10 +74,10 @@ def _opened(path: Path) -> tuple[str, str]:
 
 
 def _text(head: bytes) -> str:
-    """The beginning of a file, as far as its signs go: letters of an unknown encoding do not matter here."""
+    """The beginning of a file, as far as its signs go: letters of another encoding only have to stay different."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return head.decode("utf-16", "replace")
-    return head.decode("utf-8-sig", "replace")
+    return head.decode("utf-8-sig", "surrogateescape")
 
 
 def _is_table(lines: Sequence[str]) -> bool:

@@ -65,9 +65,15 @@ def leaks(checks: Iterable[Check]) -> list[Check]:
     return [check for check in checks if check.get("code") in ("leakage", "near-leakage")]
 
 
-def _order(texts: Mapping[str, Keys]) -> list[str]:
-    """The splits as a task has them, then others as they come."""
-    return [split for split in _SPLITS if split in texts] + [split for split in texts if split not in _SPLITS]
+def in_order(names: Iterable[str]) -> list[str]:
+    """The splits as a task has them, others behind them as they come; before them where none is called `train`.
+
+    For what is trained on then has another name, and it is the later ones that have to be fresh.
+    """
+    given = list(names)
+    splits = [split for split in _SPLITS if split in given]
+    others = [name for name in given if name not in splits]
+    return [*splits, *others] if "train" in splits else [*others, *splits]
 
 
 def _corpus_leakage(name: str, pieces: Iterable[Keys], splits: Mapping[str, Keys]) -> list[Check]:
@@ -93,7 +99,7 @@ def _corpus_leakage(name: str, pieces: Iterable[Keys], splits: Mapping[str, Keys
 
 def _leakage(texts: Mapping[str, Keys], rows: Mapping[str, RowKeys], near: Alike) -> list[Check]:
     checks: list[Check] = []
-    order = _order(texts)
+    order = in_order(texts)
     for index, first in enumerate(order):
         for second in order[index + 1 :]:
             total = len(texts[second])
@@ -135,7 +141,7 @@ def _leakage(texts: Mapping[str, Keys], rows: Mapping[str, RowKeys], near: Alike
 
 def _near_repeats(near: Alike, texts: Mapping[str, Keys]) -> list[Check]:
     checks: list[Check] = []
-    for split in _order(texts):
+    for split in in_order(texts):
         flags = near.get((split, split), np.zeros(0, np.bool_))
         if len(flags) == len(texts[split]):  # no cleaner has dropped any: repeats are told apart
             _, firsts = np.unique(texts[split], return_index=True)

@@ -28,6 +28,7 @@ from hft_core.pipeline.steps.common import read_json, write_json
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.metrics import best_metric
 from hft_core.recipe.model import Recipe, Stage
+from hft_core.recipe.words import typed
 from hft_core.registry import Registry
 from hft_core.store.store import Store
 
@@ -211,23 +212,17 @@ def export_folders(plan: Plan, recipe: Recipe, folders: Mapping[str, Path]) -> d
 
 
 def _next(target: Path, bundles: Mapping[str, Any], evaluated: bool) -> list[dict[str, str]]:
-    shown = _short(target)
     if not evaluated:
-        return [{"command": f"source: {shown}", "purpose": "as the model's source in a recipe that fine-tunes"}]
+        return [{"command": f"source: {typed(target)}", "purpose": "as the model's source in a recipe that fine-tunes"}]
     if bundles:
         folder, description = next(iter(bundles.items()))
-        typed = " ".join('"…"' for _ in description["text"])
-        asked = "--file rows.jsonl" if description.get("inputs") else typed
+        texts = " ".join('"…"' for _ in description["text"])
+        asked = "--file rows.jsonl" if description.get("inputs") else texts
         return [
-            {"command": f"hft predict {shown}/{folder} {asked}", "purpose": "predict with the bundle, without torch"},
-            {"command": f"hft verify {shown}/{folder}", "purpose": "check the bundle on another machine"},
+            {
+                "command": f"hft predict {typed(target / folder)} {asked}",
+                "purpose": "predict with the bundle, without torch",
+            },
+            {"command": f"hft verify {typed(target / folder)}", "purpose": "check the bundle on another machine"},
         ]
-    return [{"command": f"hft export {shown}", "purpose": "make a verified ONNX bundle"}]
-
-
-def _short(path: Path) -> str:
-    """The path as one would type it here."""
-    try:
-        return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-    except ValueError:
-        return str(path)
+    return [{"command": f"hft export {typed(target)}", "purpose": "make a verified ONNX bundle"}]

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+
+def typed(path: Path | str) -> str:
+    """A path, or another word of a command, as one would type it here: relative if it lies below, quoted if it has to be."""
+    absolute = path.absolute() if isinstance(path, Path) else None
+    below = absolute is not None and absolute.is_relative_to(Path.cwd())
+    text = str(absolute.relative_to(Path.cwd())) if absolute is not None and below else str(path)
+    return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else shlex.quote(text)
 
 
 def short_name(path: str) -> str:

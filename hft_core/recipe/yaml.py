@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,9 @@ def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
     try:
         return parse_yaml(raw.decode("utf-8-sig"), str(path))
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{path} is not UTF-8 text (byte {error.start}); is it a recipe?") from error
+        raise RecipeError(
+            f"{path} is not UTF-8 text (byte {error.start}); if it is a recipe, save it as UTF-8"
+        ) from error
 
 
 def place_of(location: Location, lines: dict[Location, int]) -> str:
@@ -61,11 +65,24 @@ def parse_yaml(text: str, where: str) -> tuple[Any, dict[Location, int]]:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
-        raise RecipeError(f"{where}{line}: not valid YAML: {error.problem or error.context}") from error
+        hint = _full_width(text.splitlines()[: mark.line + 1 if mark else None])
+        raise RecipeError(f"{where}{line}: not valid YAML: {error.problem or error.context}{hint}") from error
     except YAMLError as error:
         raise RecipeError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from error
     except RecursionError:
         raise RecipeError(f"{where}: nested too deep for a recipe") from None
+
+
+_FULL_WIDTH = {"：": ": ", "，": ", ", "｛": "{", "｝": "}", "［": "[", "］": "]"}
+
+
+def _full_width(lines: Sequence[str]) -> str:
+    """Point at the first sign of a Chinese keyboard that YAML takes for a letter, outside of quotes and comments."""
+    for number, line in enumerate(lines, 1):
+        bare = re.sub(r"\"[^\"]*\"|'[^']*'|(?:^|\s)#.*", "", line)
+        if found := re.search(f"[{''.join(_FULL_WIDTH)}]", bare):
+            return f"; line {number} has the full-width {found[0]!r}, write {_FULL_WIDTH[found[0]]!r}"
+    return ""
 
 
 class _Builder:
@@ -93,6 +110,8 @@ class _Builder:
         for key_node, value_node in node.value:
             key = str(key_node.value) if not isinstance(key_node.value, list) else "?"
             line = key_node.start_mark.line + 1
+            if "：" in key and value_node.value in ("", None):
+                raise RecipeError(f"{self.where}, line {line}: {key!r} has no value{_full_width([key])}")
             if key == "<<":
                 raise RecipeError(f"{self.where}, line {line}: YAML 1.2 has no merge key `<<`; write the keys out")
             if key in result:

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from hft_core import RecipeError
+from hft_core.recipe.yaml import parse_yaml
+
 
 def bomb() -> str:
     """Nine levels of ten aliases each: 10 ** 9 values."""
@@ -268,3 +271,26 @@ def test_the_python_interface_raises_what_the_command_says(tiny: Any, monkeypatc
         hft_core.run(recipe)
     assert raised.value.exit_code == 2
     assert sorted(os.listdir(tiny.folder)) == ["dev.csv", "train.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name：外卖\nseed: 0\n", "line 1 has the full-width '：', write ': '"),
+        ("name: a\ndata: {train: {type: csv，path: x}}\n", "line 2 has the full-width '，', write ', '"),
+        ("data: {train: {type：csv, path: x}}\n", "'type：csv' has no value; line 1 has the full-width '：'"),
+    ],
+)
+def test_signs_of_a_chinese_keyboard_are_pointed_at(text: str, said: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        parse_yaml(text, "配方.yaml")
+    assert said in str(error.value)
+
+
+def test_such_signs_within_values_are_fine() -> None:
+    assert parse_yaml("name: 外卖，好：吃  # 注：释\n", "配方.yaml")[0] == {"name": "外卖，好：吃"}
+
+
+def test_what_is_typed_next_can_be_typed(tiny: Any, hft_here: Callable[..., Any]) -> None:
+    recipe = tiny.write().rename(tiny.folder / "配方 1.yaml")
+    assert "next: hft plan '配方 1.yaml'" in hft_here("check", recipe, cwd=tiny.folder).out

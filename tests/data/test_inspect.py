@@ -126,6 +126,35 @@ def test_nothing_found_is_said(inspected: Inspect, tmp_path: Path) -> None:
     assert [(check["code"], check["severity"]) for check in found["checks"]] == [("nothing-found", "ok")]
 
 
+def test_a_header_in_another_encoding_is_a_header(
+    inspected: Inspect, hft_here: Callable[..., Any], tmp_path: Path
+) -> None:
+    """All names have two characters, which are two bytes each, none of them UTF-8."""
+    lines = ["编号,评论,情感", *(f"{place},味道不错第{place}次来,{'好差'[place % 2]}评" for place in range(30))]
+    file = tmp_path / "评论.csv"
+    file.write_bytes("\n".join(lines).encode("gb18030"))
+    [source] = inspected(file)["sources"]
+    assert (source["read"], source["text"], source["target"]) == (30, ["评论"], ["情感"])
+    assert "encoding: gb18030" in hft_here("inspect", file).out
+
+
+def test_rows_without_a_label_are_no_class(inspected: Inspect, tmp_path: Path) -> None:
+    lines = [f"a text number {place},{('pos', 'neg', '', '  ')[place % 4]}" for place in range(40)]
+    found = inspected(write(tmp_path / "train.csv", "review,label", *lines))
+    assert rows(found, "empty-label") == 20
+    assert "2.0 : 1" not in str(found["checks"])
+    assert list(found["sources"][0]["survey"]["balance"]) == ["pos", "neg"]
+
+
+def test_a_source_of_another_name_is_compared_as_what_is_trained_on(inspected: Inspect, tmp_path: Path) -> None:
+    many = [f"something about number {place},{('pos', 'neg')[place % 2]}" for place in range(60)]
+    reviews = write(tmp_path / "reviews.csv", "review,label", *many)
+    test = write(tmp_path / "测试.csv", "review,label", *many[:9])
+    found = inspected(test, reviews)
+    assert [source["name"] for source in found["sources"]] == ["reviews_csv", "test"]
+    assert rows(found, "leakage", "9 of 9 test rows stand in reviews_csv") == 9
+
+
 def test_unknown_tokens(inspected: Inspect, tmp_path: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
 

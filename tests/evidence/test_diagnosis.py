@@ -157,6 +157,11 @@ def test_one_class_for_all() -> None:
     finding = only(stage(history(0.7, 0.4, 0.5)), task(pairs=[pairs], figures=[0.5]))
     assert finding.name == "one-class"
     assert "label pos" in finding.evidence
+    assert "Lower the rate" in finding.advice
+    still = only(stage(history(0.716, 0.692, 0.12), steps=300), task(pairs=[pairs], figures=[0.5], fitted=[0.5]))
+    assert (still.name, "Raise the rate" in still.advice) == ("one-class", True), (
+        "it has learned nothing, and hardly moved"
+    )
 
 
 def test_over_fitting() -> None:

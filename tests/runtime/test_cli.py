@@ -212,6 +212,16 @@ def test_neither_or_both_inputs_are_refused(bundle_folder: Path) -> None:
     assert isinstance(run(bundle_folder, "good", "--file", "x.csv").exception, RecipeError)
 
 
+def test_a_file_in_the_place_of_a_text_is_noted(bundle_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text\ngood\n", encoding="utf-8")
+    result = run(bundle_folder, tmp_path / "rows.csv", "good" * 300)
+    assert result.exit_code == 0
+    assert len(objects(result)) == 2
+    assert "rows.csv is taken as a text, and is a file here" in result.stderr
+    forgotten = run("a great film").exception
+    assert "'a great film' was taken for the bundle" in str(forgotten)
+
+
 def test_a_missing_file_and_an_empty_one_are_errors(bundle_folder: Path, tmp_path: Path) -> None:
     assert isinstance(run(bundle_folder, "--file", tmp_path / "none.csv").exception, DataError)
     (tmp_path / "empty.csv").touch()

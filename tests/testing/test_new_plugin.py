@@ -203,6 +203,19 @@ def test_a_recipe_for_an_unknown_task(hft_here: Callable[..., Any]) -> None:
     assert "did you mean 'text-classification'?" in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--data", "x.csv", "--model", "tinny"), "--model 'tinny' is no size; did you mean 'tiny'?"),
+        (("--data", "评论.xlsx", "--model", "tiny"), "评论.xlsx is an Excel workbook; save its sheet as CSV"),
+    ],
+)
+def test_a_recipe_for_what_cannot_be_meant(flags: tuple[str, ...], said: str, hft_here: Callable[..., Any]) -> None:
+    outcome = hft_here("new", "recipe", *flags, "--task", "text-classification")
+    assert outcome.code == 2
+    assert said in outcome.err
+
+
 def test_the_sizes_are_those_of_scratch_models() -> None:
     from hft_plugins.transformers.scratch import Scratch
 

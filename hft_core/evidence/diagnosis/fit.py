@@ -9,13 +9,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hft_core.evidence.diagnosis.curves import middle, mostly, validations
+from hft_core.evidence.diagnosis.curves import Curve, curves, middle, mostly, validations
 from hft_core.evidence.diagnosis.finding import Finding
-from hft_core.evidence.diagnosis.rates import below_linear, compared, error, rounded
+from hft_core.evidence.diagnosis.rates import below_linear, compared, error, learned_nothing, rounded
 from hft_core.evidence.diagnosis.seen import StageSeen, TaskSeen
 
 _CLEAR = 3.0
 """Standard errors from which a difference on validation is no luck."""
+_FAR = 1.0
+"""Distance of the weights from their start, in their own size."""
 
 
 def one_class(task: TaskSeen, stage: StageSeen) -> Iterator[Finding]:
@@ -24,9 +26,15 @@ def one_class(task: TaskSeen, stage: StageSeen) -> Iterator[Finding]:
     if not alone or 2 * len(alone) <= len(task.pairs):
         return
     evidence = f"All {task.rows} validation rows are given the label {next(iter(alone[0]))}, though they have several."
-    lower = rounded(stage.lr / 3)
-    advice = f"Lower the rate from {stage.lr:g} to {lower:g}; look at the balance of the labels too."
-    yield Finding("one-class", task.name, evidence, advice, stage.optimizer_with(lower))
+    still = mostly([_stood_still(curve, task) for curve in curves(stage)])
+    rate = rounded(stage.lr * 3 if still else stage.lr / 3)
+    advice = f"{'Raise' if still else 'Lower'} the rate from {stage.lr:g} to {rate:g}; look at the balance of the labels too."
+    yield Finding("one-class", task.name, evidence, advice, stage.optimizer_with(rate))
+
+
+def _stood_still(curve: Curve, task: TaskSeen) -> bool:
+    """Whether nothing was learned, and the weights went less far than training from nothing takes them."""
+    return learned_nothing(curve, task) and curve.moved is not None and curve.moved < _FAR
 
 
 def _told(pairs: Mapping[str, Mapping[str, int]]) -> set[str]:

@@ -45,7 +45,7 @@ def of_training(stage: StageSeen, task: TaskSeen | None) -> Iterator[Finding]:
     if mostly([_destroyed(curve, task) for curve in found]):
         yield _too_high(stage, found)
     elif task is not None and _knows_no_more(task):
-        nothing = mostly([_learned_nothing(curve, task) for curve in found])
+        nothing = mostly([learned_nothing(curve, task) for curve in found])
         if stage.steps <= FEW_STEPS and (nothing or below_linear(task)):
             yield _too_few(stage, task, found)
         elif nothing and mostly([curve.moved is None or curve.moved < STILL for curve in found]):
@@ -62,7 +62,8 @@ def _knows_no_more(task: TaskSeen) -> bool:
     return below_linear(task) or (task.is_share and middle(fitted) - task.constant <= _LITTLE)
 
 
-def _learned_nothing(curve: Curve, task: TaskSeen | None) -> bool:
+def learned_nothing(curve: Curve, task: TaskSeen | None) -> bool:
+    """Whether the loss ended no lower than it began, or than that of a model that knows how frequent the labels are."""
     known = entropy(task.labels.values()) if task is not None and task.pairs and task.pairs[0] else None
     return curve.last >= _NO_GAIN * min(curve.first, known if known is not None else curve.first)
 
@@ -71,7 +72,7 @@ def _destroyed(curve: Curve, task: TaskSeen | None) -> bool:
     if curve.highest < _RISEN * curve.first and (curve.moved or 0) < _THROWN:
         return False
     if task is None or task.constant is None or not any(value is not None for value in task.fitted):
-        return _learned_nothing(curve, task) or curve.last >= curve.first
+        return learned_nothing(curve, task) or curve.last >= curve.first
     return _knows_no_more(task)  # a loss that began near nothing, after a good start, rises and proves nothing
 
 
