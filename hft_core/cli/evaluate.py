@@ -58,8 +58,9 @@ def _told(found: dict[str, Any], bundle: Path) -> str:
 
     lines = [f"{found['rows']:,} {counted('row', found['rows'])} of {found['data']}{_left_out(found['left_out'])}", ""]
     before = found["before"]
+    width = max(map(len, found["figures"]), default=0) + 2
     for name, figure in found["figures"].items():
-        line = f"  {name:<24}{figure['value']:.4f}  ({figure['low']:.4f} … {figure['high']:.4f})"
+        line = f"  {name:<{max(width, 24)}}{figure['value']:.4f}  ({figure['low']:.4f} … {figure['high']:.4f})"
         if name in before:
             own = before[name].get("shipped", before[name]["value"])  # a bundle is the model of one seed
             line += f"   the run's own on {found['before_split']}: {own:.4f}"

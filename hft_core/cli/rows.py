@@ -9,17 +9,18 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from io import BufferedReader, TextIOWrapper
+from dataclasses import dataclass, replace
+from io import BufferedReader, BytesIO, TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from hft_core.errors import DataError
+from hft_core.runtime.encoding import detect
 
 _LONGEST_FIELD = 2**31 - 1
-_HEAD = 1 << 16
-"""Bytes by which a file's encoding is judged."""
+_HEAD, _JUDGED = 1 << 16, 1 << 22
+"""Bytes of a pipe, and of a file, by which the encoding is judged."""
 _DIVIDERS = ",\t;|"
 
 
@@ -50,18 +51,26 @@ class Form:
     """The columns that the model reads; a CSV has to have them."""
     header: Sequence[str] = ()
     """The columns of a CSV whose first line does not name them."""
+    encoding: str = "utf-8"
+    """What undecoded bytes are not, for messages."""
 
 
 class File:
-    """A file of rows, read while it is iterated over."""
+    """A file of rows, read while it is iterated over; its encoding is found as readers find it."""
 
     def __init__(self, path: Path, form: Form):
-        """Raises DataError if the file cannot be opened, or is not UTF-8 text."""
-        self._form = form
+        """Raises DataError if the file cannot be opened, or is no text."""
         self._name = str(path)
         try:
             self._raw = BufferedReader(path.open("rb", buffering=0), _HEAD)
-            _require_text(self._raw.peek(_HEAD), path)  # without taking it: a pipe cannot be read twice
+            head = self._raw.peek(_HEAD)  # without taking it: a pipe cannot be read twice
+            encoding = "utf-8"
+            if self._raw.seekable():
+                encoding = detect(BytesIO(self._raw.read(_JUDGED)))
+                self._raw.seek(0)
+            if encoding == "utf-8":
+                _require_text(head, path)
+            self._form = replace(form, encoding=encoding)
             self.bytes = path.stat().st_size
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}; check the path") from error
@@ -73,8 +82,9 @@ class File:
 
     def __iter__(self) -> Iterator[Row | Bad]:
         """Give the rows, once. Raises DataError where a header lacks a column."""
-        # Bytes that are not UTF-8 become lone surrogates, by which `_checked` knows them.
-        with TextIOWrapper(self._raw, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        encoding = "utf-8-sig" if self._form.encoding == "utf-8" else self._form.encoding
+        # Bytes that are none of the encoding become lone surrogates, by which `_checked` knows them.
+        with TextIOWrapper(self._raw, encoding=encoding, errors="surrogateescape", newline="") as stream:
             yield from parsed(stream, self._form, self._name)
 
 
@@ -87,22 +97,22 @@ def kind_of(path: Path) -> str:
 def parsed(lines: Iterable[str], form: Form, name: str) -> Iterator[Row | Bad]:
     """Give the rows in `lines`; `name` says in errors where they are from."""
     if form.kind == "csv":
-        return from_csv(lines, name, form.read, form.header)
-    return from_jsonl(lines) if form.kind == "jsonl" else from_lines(lines)
+        return from_csv(lines, name, form)
+    return from_jsonl(lines, form.encoding) if form.kind == "jsonl" else from_lines(lines, form.encoding)
 
 
-def from_lines(lines: Iterable[str]) -> Iterator[Row | Bad]:
+def from_lines(lines: Iterable[str], encoding: str) -> Iterator[Row | Bad]:
     """Take every line as a text, empty ones too: a line in, a prediction out."""
     for place, line in enumerate(lines, 1):
-        yield _checked(place, line) or Row(place, line.rstrip("\r\n"))
+        yield _checked(place, line, encoding) or Row(place, line.rstrip("\r\n"))
 
 
-def from_jsonl(lines: Iterable[str]) -> Iterator[Row | Bad]:
+def from_jsonl(lines: Iterable[str], encoding: str) -> Iterator[Row | Bad]:
     """Take every line that is not blank as an object, or a string."""
     for place, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        if bad := _checked(place, line):
+        if bad := _checked(place, line, encoding):
             yield bad
             continue
         try:
@@ -113,14 +123,13 @@ def from_jsonl(lines: Iterable[str]) -> Iterator[Row | Bad]:
         yield Row(place, value)
 
 
-def from_csv(
-    lines: Iterable[str], name: str, read: Sequence[str] = (), header: Sequence[str] = ()
-) -> Iterator[Row | Bad]:
-    """Take the first record as the names of the columns, unless `header` gives them.
+def from_csv(lines: Iterable[str], name: str, form: Form) -> Iterator[Row | Bad]:
+    """Take the first record as the names of the columns, unless the form gives them.
 
-    Fields are divided by what divides the first line most often; with `header`, by what gives it as many.
-    Raises DataError where the file is empty, or its columns lack one of `read`.
+    Fields are divided by what divides the first line most often; with a header given, by what gives it as many.
+    Raises DataError where the file is empty, or its columns lack one that is read.
     """
+    read, header = form.read, form.header
     csv.field_size_limit(_LONGEST_FIELD)
     remaining = iter(lines)
     first = next(remaining, "")
@@ -141,7 +150,7 @@ def from_csv(
             if not record:
                 continue
             place = reader.line_num
-            if bad := _checked(place, "".join(record)):
+            if bad := _checked(place, "".join(record), form.encoding):
                 yield bad
             elif len(record) != len(names):
                 yield Bad(place, f"it has {len(record)} fields instead of {len(names)}; quote such fields")
@@ -165,18 +174,20 @@ def standard_input() -> Iterator[str]:
 
 
 def _require_text(head: bytes, file: Path) -> None:
-    """Refuse, once and not row by row, a file that is in another encoding."""
+    """Refuse, once and not row by row, what is no text in UTF-8, where no other encoding was found."""
+    if head.startswith(b"PK\x03\x04"):
+        raise DataError(f"{file} is a zip archive or an Excel workbook; unpack it, or save its sheet as CSV (UTF-8)")
     start = head[:200]  # a null byte alone is a character like others; in UTF-16 every second byte of English is one
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or start.count(0) > len(start) / 4:
         raise DataError(f"{file} is not UTF-8 text; convert it first (iconv -f UTF-16 -t UTF-8, for example)")
     lines = head.splitlines()[:200]
-    foreign = sum(_checked(0, line.decode("utf-8-sig", "surrogateescape")) is not None for line in lines)
+    foreign = sum(_checked(0, line.decode("utf-8-sig", "surrogateescape"), "utf-8") is not None for line in lines)
     if foreign > 0.5 * len(lines):
         raise DataError(f"{file} is not UTF-8; convert it first (iconv -f GB18030 -t UTF-8, for example)")
 
 
-def _checked(place: int, text: str) -> Bad | None:
-    """Find what was not UTF-8."""
+def _checked(place: int, text: str, encoding: str) -> Bad | None:
+    """Find bytes that were no text."""
     if text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text):
         return None
-    return Bad(place, "it is not UTF-8; convert the file (iconv -f GB18030 -t UTF-8, for example)")
+    return Bad(place, f"it is not {encoding.upper()}; convert the file to UTF-8 (with iconv, for example)")

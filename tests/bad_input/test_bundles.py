@@ -62,7 +62,7 @@ def test_a_damaged_run_folder(hft_here: Callable[..., Any], refused: Callable[..
 def test_rows_that_cannot_be_answered_do_not_stop_the_others(
     bundle: Path, hft_here: Callable[..., Any], refused: Callable[..., None], tmp_path: Path
 ) -> None:
-    (tmp_path / "rows.csv").write_bytes(b"id,review\n1,fine\n2,caf\xe9\n3,a,b\n4,good\n")
+    (tmp_path / "rows.csv").write_bytes(b"id,review\n1,fine\n2,caf\xff\n3,a,b\n4,good\n")
     outcome = hft_here("predict", bundle, "--file", "rows.csv")
     refused(outcome, "data", "2 rows could not be answered", "line 3: it is not UTF-8", "line 4: it has 3 fields")
     answers = [json.loads(line) for line in outcome.out.splitlines()]

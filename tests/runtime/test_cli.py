@@ -5,6 +5,7 @@ import io
 import json
 import os
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -78,13 +79,40 @@ def test_any_delimiter_and_one_message_for_a_file_that_does_not_fit(bundle_folde
     file.write_text("id;comment\n1;a\n2;b\n", encoding="utf-8")
     result = run(bundle_folder, "--file", file)
     assert "has no column 'review', which this model reads; it has id, comment" in str(result.exception)
-    for encoding, word in (("gb18030", "GB18030"), ("utf-16", "UTF-16")):
-        file.write_bytes(("review\n" + "味道很好\n" * 30).encode(encoding))
-        result = run(bundle_folder, "--file", file)
-        assert isinstance(result.exception, DataError)
-        assert str(result.exception).count("convert it first") == 1
-        assert word in str(result.exception)
-        assert not result.stdout
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("gb18030", "味道很好，我们还会再来的"),
+        ("windows-1252", "très bonne idée, déjà goûtée"),
+        ("utf-16", "好 and bad"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "txt"])
+def test_encodings_are_found(encoding: str, text: str, kind: str, bundle_folder: Path, tmp_path: Path) -> None:
+    lines = [f"{text} {place}" for place in range(20)]
+    head = ["review"] if kind == "csv" else []
+    file = tmp_path / f"rows.{kind}"
+    file.write_bytes("\n".join([*head, *(f'"{line}"' if kind == "csv" else line for line in lines)]).encode(encoding))
+    found = objects(run(bundle_folder, "--file", file))
+    assert [answer["review"] for answer in found] == lines
+    assert all("label" in answer for answer in found)
+
+
+def test_a_line_that_is_not_of_the_files_encoding(bundle_folder: Path, tmp_path: Path) -> None:
+    lines = [f"这个东西很好，我们都要了 {place}".encode("gb18030") for place in range(30)]
+    lines[7] = b"\xff\xff broken"
+    (tmp_path / "rows.txt").write_bytes(b"\n".join(lines))
+    result = run(bundle_folder, "--file", tmp_path / "rows.txt")
+    assert "line 8: it is not GB18030" in str(result.exception)
+    assert sum("label" in answer for answer in objects(result)) == 29
+
+
+def test_an_excel_workbook_is_told(bundle_folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "rows.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<x/>")
+    assert "an Excel workbook" in str(run(bundle_folder, "--file", tmp_path / "rows.xlsx").exception)
 
 
 def test_a_null_byte_is_no_other_encoding(bundle_folder: Path, tmp_path: Path) -> None:

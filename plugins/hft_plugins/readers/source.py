@@ -14,8 +14,8 @@ from typing import BinaryIO, TypeVar, cast
 from pydantic import field_validator
 
 from hft_core import Columns, DataError, Reader, Refusal, Rows
+from hft_core.runtime.encoding import detect
 from hft_plugins.readers.compressed import damage_told, open_file
-from hft_plugins.readers.encoding import detect
 
 Record = TypeVar("Record")
 
