@@ -54,10 +54,9 @@ def command(
         ):
             ablation = Ablation(loaded, registry, carrier)
             parts, count = len(ablation.parts), len(ablation.arms)
-            click.echo(
-                f"{parts} part{'s' * (parts != 1)}, {count} arms of {ablation.seeds} seeds; {ablation.cost().told()}",
-                err=True,
-            )
+            seeds = f"{ablation.seeds} seed{'s' * (ablation.seeds != 1)}"
+            click.echo(f"{parts} part{'s' * (parts != 1)}, {count} arms of {seeds}; {ablation.cost().told()}", err=True)
+            click.echo(f"parts: {'; '.join(part.title for part in ablation.parts)}", err=True)
             if dry_run:
                 return
             found = ablation.train(budget)

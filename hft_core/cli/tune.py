@@ -87,7 +87,7 @@ def command(
             Carrier(store, progress, stop, wait=True) as carrier,
         ):
             tuning = Tuning(loaded, registry, carrier, budget)
-            progress.say(f"the recipe as it is: {tuning.seeds} runs; {tuning.cost().told()}")
+            progress.say(f"the recipe as it is: {tuning.seeds} runs; {tuning.cost().told()}; {budget.told()}")
             if dry_run:
                 return
             tuning.run(progress.say, lambda: summary.write(tuning.content(), target))

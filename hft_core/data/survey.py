@@ -130,12 +130,12 @@ def survey(batches: Iterable[Columns], roles: Roles) -> Survey:
     }
 
 
-def joined_texts(columns: Columns, roles: Roles) -> list[str]:
-    """All texts of each row, with a space between them."""
+def joined_texts(columns: Columns, roles: Roles, by: str = " ") -> list[str]:
+    """All texts of each row in one, with `by` between them."""
     if len(roles.text) == 1:
         return ["" if value is None else str(value) for value in columns[roles.text[0]]]
     rows = zip(*(columns[name] for name in roles.text), strict=True)
-    return [" ".join("" if value is None else str(value) for value in row) for row in rows]
+    return [by.join("" if value is None else str(value) for value in row) for row in rows]
 
 
 def _labels(values: Iterable[Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hft_core.components import Columns, Training
 from hft_core.data.augmentation import Judge
+from hft_core.data.survey import joined_texts
 from hft_core.data.table import ROW
 from hft_core.evidence.baselines import tfidf
 from hft_core.runtime.randomness import RowRandom, key_of
@@ -25,7 +26,7 @@ def tfidf_judge(training: Training) -> Judge:
     labels: list[str] = []
     halves: list[int] = []
     for batch in training.rows():
-        texts += _texts(batch, training)
+        texts += joined_texts(batch, training.roles, "\n")
         labels += map(str, batch[training.label])
         halves += _halves(batch)
     models = [
@@ -38,7 +39,7 @@ def tfidf_judge(training: Training) -> Judge:
 
     def judge(batch: Columns) -> list[str]:
         found = [""] * len(batch[ROW])
-        own_halves, own_texts = _halves(batch), _texts(batch, training)
+        own_halves, own_texts = _halves(batch), joined_texts(batch, training.roles, "\n")
         for half, model in enumerate(models):
             rows = [row for row, own in enumerate(own_halves) if own != half]
             if rows and model is not None:
@@ -64,10 +65,6 @@ def _labelling(texts: Sequence[str], labels: Sequence[str]) -> Callable[[Sequenc
         return None
     predict = tfidf("label", texts, [{"label": label} for label in labels], {"labels": known})
     return lambda new: [prediction["label"] for prediction in predict(new)]
-
-
-def _texts(batch: Columns, training: Training) -> list[str]:
-    return ["\n".join(texts) for texts in zip(*(batch[name] for name in training.roles.text), strict=True)]
 
 
 def _halves(batch: Columns) -> list[int]:

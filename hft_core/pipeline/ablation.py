@@ -43,6 +43,12 @@ class Budget:
                     f"{name} {value:g}: with a budget of nothing there is nothing to compare; give more, or none"
                 )
 
+    def told(self) -> str:
+        """In words."""
+        limits = [f"{self.runs} runs"] if self.runs is not None else []
+        limits += [f"{self.minutes:g} minutes"] if self.minutes is not None else []
+        return f"budget: {' and '.join(limits) or 'none'}"
+
 
 @dataclass(frozen=True)
 class Part:

@@ -31,6 +31,7 @@ _STEP = (
 )
 _MEASURED = (
     "pipeline/steps/evidence.py",
+    "data/survey.py",
     "evidence/evaluation.py",
     "evidence/intervals.py",
     "evidence/calibration.py",

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hft_core.components import Columns, Metric, Preprocessor, Roles
+from hft_core.components import Metric, Preprocessor
+from hft_core.data.survey import joined_texts
 from hft_core.errors import RecipeError
 from hft_core.evidence import evaluation
 from hft_core.evidence.calibration import judged_scores
@@ -90,7 +91,7 @@ def _measure(
         judged = judged_scores(task.target_form, found, truths, facts, untuned if untuned != found else None)
         if judged is not None:
             write_json(out / f"{split}.scores.json", judged)
-        texts = _joined(columns, rows.roles, " | ")
+        texts = joined_texts(columns, rows.roles, " | ")
         evaluation.save(out, split, metrics, found, truths, texts, facts, rows.digest(split))
         shown = ", ".join(f"{m.title} {next(iter(m.measure(found, truths, facts).values())):.4f}" for m in metrics)
         process.say(f"{split}: {shown}")
@@ -111,7 +112,7 @@ def baselines_step(
     form = str(task.target_form)
     always, on_texts, on_vectors = baselines.NAMES[form]
     truths = task.truths(train, facts)
-    on_tfidf = baselines.tfidf(form, _joined(train, rows.roles, "\n"), truths, facts)
+    on_tfidf = baselines.tfidf(form, joined_texts(train, rows.roles, "\n"), truths, facts)
     preprocessor = load_preprocessor(inputs["preprocessor"])
     net = build_net(recipe, source, preprocessor, {rows.name: task.head(facts)}, recipe.seed)
     chosen = training_rows(len(truths))
@@ -126,7 +127,7 @@ def baselines_step(
         true = task.truths(columns, facts)
         found = {
             always: baselines.constant(form, truths, facts, len(true)),
-            on_texts: on_tfidf(_joined(columns, rows.roles, "\n")),
+            on_texts: on_tfidf(joined_texts(columns, rows.roles, "\n")),
         }
         own = None if probe is None else vectors(net, task.encode(columns, preprocessor, facts), preprocessor)
         if probe is not None and own is not None:
@@ -145,8 +146,3 @@ def baselines_step(
             if headline.needs <= predicted[0].keys()
         )
         process.say(f"{split}, {headline.title}: {shown}")
-
-
-def _joined(columns: Columns, roles: Roles, by: str) -> list[str]:
-    """The texts of each row in one."""
-    return [by.join(map(str, parts)) for parts in zip(*(columns[name] for name in roles.text), strict=True)]
