@@ -45,6 +45,17 @@ class TestCsv:
         columns, _, _ = read_csv(tmp_path, f"{header}\n{header}\n", name)
         assert columns == {"a": ["a"], "b": ["b"]}
 
+    def test_excels_own_line_names_the_delimiter(self, tmp_path: Path) -> None:
+        columns, places, _ = read_csv(tmp_path, "sep=|\n评论|label\na, b; c|1\n")
+        assert columns == {"评论": ["a, b; c"], "label": ["1"]}
+        assert places == [3]
+
+    def test_a_wrong_delimiter_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(
+            DataError, match=r"line 1: no ',' stands there, but ';'; correct `delimiter`, or leave it out"
+        ):
+            read_csv(tmp_path, "评论;情感\n好;1\n", delimiter=",")
+
     def test_a_delimiter_within_quotes_does_not_count(self, tmp_path: Path) -> None:
         columns, _, _ = read_csv(tmp_path, '"a,b,c";d\n1;2\n')
         assert columns == {"a,b,c": ["1"], "d": ["2"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Literal, Self
@@ -99,7 +100,14 @@ class CsvReader(TextFileReader):
         where = f"{path}, line {lines.number}"
         if isinstance(first, Refusal):
             raise DataError(f"{where}: {first.detail}; repair the first line")
-        delimiter = self.delimiter or _delimiter(first, PurePath(lines.name).suffix.lower(), self.quote)
+        found = _delimiter(first, PurePath(lines.name).suffix.lower(), self.quote)
+        if self.header and (excels := re.fullmatch(r"sep=(.)", first)):  # a line for Excel alone
+            found, raw = excels[1], next((line for line in lines if line.strip()), b"")
+        delimiter = self.delimiter or found
+        if self.header and delimiter not in first and found in first:
+            raise DataError(
+                f"{where}: no {delimiter!r} stands there, but {found!r}; correct `delimiter`, or leave it out"
+            )
         if self.columns is not None:
             if first.replace(self.quote or "", "").split(delimiter) == self.columns:
                 raise DataError(f"{where}: the first line repeats `columns`; remove these and write `header: true`")

@@ -187,7 +187,7 @@ class Lines:
         if bad * 2 > len(lines):
             raise DataError(
                 f"{self._path}: {bad} of the first {len(lines)} lines are not {self._codec.upper()} text. If it is text in "
-                "another encoding, write it down (`encoding: big5`); if it is no text, name a text file"
+                "another encoding, write it down (`encoding: big5`), or leave a wrong one out; if it is no text, name a text file"
             )
 
 
