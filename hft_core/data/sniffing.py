@@ -119,7 +119,10 @@ def roles_of(sample: Columns, text: Sequence[str] = (), label: str | None = None
     target = label or (None if spans else _label(sample, text))
     chosen = list(text) or _texts(sample, [name for name in (target, *spans) if name])
     if not chosen:
-        raise DataError(f"no column holds text; the columns are {', '.join(sample)}. Name one with --text")
+        raise DataError(
+            f"no column holds text; the columns are {', '.join(sample)}. Name one with --text; lists of tokens "
+            "and tags are read by way of a recipe with their task (hft inspect recipe.yaml)"
+        )
     if spans and not label:
         ours = [name for name in spans if name != "answers"] or spans
         chosen = ["context", "question"] if {"context", "question"} <= set(chosen) and not text else chosen

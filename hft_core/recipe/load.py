@@ -53,7 +53,11 @@ def load_recipe(
         raw, lines = read_yaml(path)
         where, folder = str(source), path.absolute().parent
     if not isinstance(raw, dict):
-        raise RecipeError(f"{where}: a recipe is a set of keys (name, data, task, model, stages), found {raw!r:.60}")
+        found = str(raw).partition("\n")[0][:40]
+        raise RecipeError(
+            f"{where}: a recipe is a set of keys (name, data, task, model, stages), and this begins with {found!r}; for a file "
+            "of data, hft new recipe --data FILE writes one"
+        )
     for place in apply_overrides(raw, overrides):
         lines = {written: line for written, line in lines.items() if written[: len(place)] != place}
         lines[place] = SET
