@@ -65,6 +65,8 @@ def _told(found: dict[str, Any], bundle: Path) -> str:
             own = before[name].get("shipped", before[name]["value"])  # a bundle is the model of one seed
             line += f"   the run's own on {found['before_split']}: {own:.4f}"
         lines.append(line)
+    if found["not_measured"]:
+        lines.append(f"  not measured, a bundle gives no numbers for it: {', '.join(found['not_measured'])}")
     lines += ["", *_scores(found["scores"]), *_slices(found["slices"], found["headline"]), *_drift(found["drift"])]
     lines.append(f"next: hft inspect {typed(found['data'])}   (what these rows look like)")
     return "\n".join(lines)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ValidationError
+
 from hft_core.components import Metric, Prediction, Reader, Task
 from hft_core.data.checks import counted
 from hft_core.data.ledger import Ledger
@@ -55,7 +57,8 @@ class Judge:
 def judge_of(bundle: Bundle, registry: Registry, name: str | None) -> Judge:
     """Find out how a bundle is judged: its task with what that learned, and its run's metrics where the run is there.
 
-    Raises RecipeError for a name that is no task of the bundle's, PluginError where the task's plugin is not installed.
+    Raises RecipeError for a name that is no task of the bundle's, PluginError where the task's plugin is not installed or reads
+    other settings.
     """
     tasks = bundle.description.get("tasks") or {"": bundle.description["task"]}
     if name is None and len(tasks) > 1:
@@ -68,8 +71,7 @@ def judge_of(bundle: Bundle, registry: Registry, name: str | None) -> Judge:
     known = narrowed(registry, Task.kind)
     if entry["type"] not in known:
         raise PluginError(registry.explain_missing(Task.kind, entry["type"]))
-    task = known[entry["type"]].model_validate({"type": entry["type"], **entry["settings"]})
-    assert isinstance(task, Task)
+    task = _task(known[entry["type"]], entry)
     report, recipe = _run_of(bundle.folder)
     settings = (recipe.get("evaluate") or {}).get("metrics") or task.default_metrics
     metrics = [metric for one in settings if (metric := _metric(one, registry)) and measures(metric, task)]
@@ -78,6 +80,19 @@ def judge_of(bundle: Bundle, registry: Registry, name: str | None) -> Judge:
     return Judge(
         chosen, task, entry["facts"], metrics, deciding, before, split, _trained(report, entry["facts"], chosen)
     )
+
+
+def _task(known: type[BaseModel], described: Mapping[str, Any]) -> Task:
+    """The task as the recipe had it; older bundles have the settings of its runtime module alone, mostly the same."""
+    try:
+        task = known.model_validate(described.get("entry") or {"type": described["type"], **described["settings"]})
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
+        raise PluginError(
+            f"the bundle's task {described['type']} cannot be made with what is installed ({said}); export the run again"
+        ) from error
+    assert isinstance(task, Task)
+    return task
 
 
 def evaluate(bundle: Bundle, judge: Judge, reader: Reader, slices: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
@@ -102,13 +117,15 @@ def evaluate(bundle: Bundle, judge: Judge, reader: Reader, slices: Sequence[str]
     texts = joined_texts(kept, roles)
     figures: dict[str, Any] = {}
     apart: list[dict[str, Any]] = []
-    for metric in judge.metrics:
+    measured = [metric for metric in judge.metrics if metric.needs <= found[0].keys()]
+    deciding = judge.deciding if judge.deciding in measured else next(iter(measured), None)
+    for metric in measured:
         statistics = metric.rows(found, truths, judge.facts)
         ends = bootstrap(metric, statistics, judge.facts, seed)
         for name, value in metric.figures(statistics, judge.facts).items():
             low, high = ends[name]
             figures[name] = {"value": value, "low": low, "high": high}
-        if metric is judge.deciding and len(statistics) == len(texts):
+        if metric is deciding and len(statistics) == len(texts):
             dimensions = {"length": by_length(texts), **{name: by_value(kept[name]) for name in slices}}
             apart = compared_slices(metric, statistics, judge.facts, dimensions, seed)
     unknown_tokens = bundle.unknown_rate(bundle.named(kept, judge.name), judge.name)
@@ -124,7 +141,8 @@ def evaluate(bundle: Bundle, judge: Judge, reader: Reader, slices: Sequence[str]
         "figures": figures,
         "before": dict(judge.before),
         "before_split": judge.before_split,
-        "headline": judge.deciding.title if judge.deciding else None,
+        "headline": deciding.title if deciding else None,
+        "not_measured": [metric.title for metric in judge.metrics if metric not in measured],
         "slices": apart,
         "scores": _scores(judge, found, truths, seed),
         "drift": drift(texts, _labels(truths), unknown_tokens, judge.trained, seed),

@@ -50,6 +50,9 @@ def settings_survive_json(subject: Subject) -> None:
     written = component.model_dump_json(by_alias=True, exclude_unset=True)
     again = subject.entry(subject.cls.kind, json.loads(written))
     assert again == component, f"{written} is read as {again!r}, not as {component!r}"
+    whole = component.model_dump(mode="json", by_alias=True, exclude={"name", "when"})
+    again = subject.entry(subject.cls.kind, whole)  # with all defaults written out, as a bundle has it
+    assert again.identity() == component.identity(), f"{whole} is read as {again!r}, not as {component!r}"
     try:
         component.type = "another"
     except Exception:

@@ -178,10 +178,11 @@ def test_the_runs_figure_is_that_of_the_seed_that_ships() -> None:
         "rows": 1, "data": "new.csv", "left_out": {"unreadable": {}, "unknown_labels": {}, "not_answered": 0},
         "figures": {"accuracy": figure, "f1": figure},
         "before": {"accuracy": figure | {"value": 0.7, "shipped": 0.75}, "f1": figure}, "before_split": "test",
-        "scores": None, "slices": [], "headline": "accuracy",
+        "scores": None, "slices": [], "headline": "accuracy", "not_measured": ["perplexity"],
         "drift": {"lengths": {"trained": None}, "unknown": None, "labels": None},
     }  # fmt: skip
     told = _told(found, Path("bundle"))
+    assert "not measured, a bundle gives no numbers for it: perplexity" in told
     assert told.startswith("1 row of new.csv")
     assert "accuracy                0.5000  (0.4000 … 0.6000)   the run's own on test: 0.7500" in told
     assert "the run's own on test: 0.5000" in told

@@ -36,9 +36,12 @@ class DecodingSettings(Settings):
             raise ValueError(
                 f"`sample: true` and `beams: {self.beams}` are two ways to choose a token; leave one of them out"
             )
-        given = self.model_fields_set
-        if not self.sample and (idle := sorted(given & {"temperature", "top_k", "top_p", "seed"})):
+        if not self.sample and (idle := self._set_among("seed", "temperature", "top_k", "top_p")):
             raise ValueError(f"`{idle[0]}` is for sampling; set `sample: true` with it, or leave it out")
-        if self.beams == 1 and (idle := sorted(given & {"length_penalty", "early_stopping"})):
+        if self.beams == 1 and (idle := self._set_among("early_stopping", "length_penalty")):
             raise ValueError(f"`{idle[0]}` is for beam search; set `beams:` above 1 with it, or leave it out")
         return self
+
+    def _set_among(self, *names: str) -> list[str]:
+        """Those of some fields that are not as by default."""
+        return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
