@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hft_core.errors import DataError, HftError, RecipeError
+from hft_core.pipeline.plan_arms import deciding
 from hft_core.recipe.check_stages import nearest
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.metrics import deciding_metrics, resolve_metrics
@@ -15,7 +16,7 @@ from hft_core.recipe.sources import readers_of, split_of
 from hft_core.recipe.values import Values, variant
 from hft_core.recipe.yaml import place_of
 from hft_core.registry import Registry
-from hft_core.search.space import deciding, plain
+from hft_core.search.space import plain
 
 _MEASURE = "decides what trials are measured by"
 _NOT_SEARCHED = {
@@ -120,7 +121,7 @@ def _given(values: Values) -> str:
 
 def _require_same_measure(base: LoadedRecipe, other: LoadedRecipe, registry: Registry) -> None:
     """Raise RecipeError where figures of two variants would not be about the same rows, or not about the same target."""
-    task = deciding(base, registry).task
+    task = deciding(base, registry)[0].task
     if _held_out(base.recipe, task) != _held_out(other.recipe, task):
         instead = "" if "validation" in readers_of(base.recipe, task) else ", or give a source of validation of its own"
         raise RecipeError(f"trials would be measured on other rows; search another field{instead}")

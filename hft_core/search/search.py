@@ -12,14 +12,14 @@ from typing import Any
 
 from hft_core.errors import HftError, Interrupted, LockedError, NonFiniteError, RecipeError
 from hft_core.pipeline.cost import Cost, predicted
-from hft_core.pipeline.plan_arms import Arm, build_arm
+from hft_core.pipeline.plan_arms import Arm, build_arm, deciding
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.values import variant
 from hft_core.registry import Registry
 from hft_core.search.checks import checked, ends, settings_of, to_try
 from hft_core.search.database import sqlite_url
 from hft_core.search.identity import identity, plugin_code
-from hft_core.search.space import deciding, own_values
+from hft_core.search.space import own_values
 from hft_core.search.study import ENDED, Entry, Study
 from hft_core.search.trials import Trials
 from hft_core.store.hashing import digest_json
@@ -56,7 +56,7 @@ class Search:
             "plugins": [str(Path(file).absolute()) for file in plugins],
             "disabled": dict(disabled or {}),
         }
-        self.best = deciding(self.base, registry)
+        self.best = deciding(self.base, registry)[0]
         self._held = ExitStack()
 
     def __enter__(self) -> Search:

@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from hft_core.recipe.load import LoadedRecipe, load_variant
-from hft_core.recipe.metrics import Best, best_metric, resolve_metrics
 from hft_core.recipe.parts import ungated
 from hft_core.recipe.search import Dimension
 from hft_core.recipe.values import value_at
@@ -108,10 +107,3 @@ def at(dimension: Dimension, number: int) -> Any:
         return dimension.choices[number]
     assert dimension.low is not None
     return dimension.low + number * (dimension.step or 1)
-
-
-def deciding(base: LoadedRecipe, registry: Registry) -> Best:
-    """The figure that trials are compared by."""
-    best = best_metric(base.recipe, resolve_metrics(base.recipe, registry))
-    assert best is not None  # `checked` wants a task
-    return best

@@ -25,7 +25,7 @@ from hft_core.errors import HftError, Interrupted, LockedError, PluginError, exi
 from hft_core.pipeline.gates_run import Carrier
 from hft_core.pipeline.jsonl import read_lines
 from hft_core.pipeline.nodes import Node
-from hft_core.pipeline.plan_arms import Arm, build_arm
+from hft_core.pipeline.plan_arms import Arm, build_arm, deciding
 from hft_core.pipeline.progress import Lines, Progress, Several
 from hft_core.pipeline.run import typed_errors
 from hft_core.pipeline.steps.common import read_json
@@ -34,7 +34,6 @@ from hft_core.pipeline.steps.record import FILE
 from hft_core.recipe.load import load_recipe
 from hft_core.recipe.plugins import registry_for
 from hft_core.search.identity import plugin_code
-from hft_core.search.space import deciding
 from hft_core.store.store import Store
 from hft_core.training.stopping import watch
 
@@ -138,7 +137,7 @@ def _trial(job: Mapping[str, Any], send: Send, ask: Callable[[int, float], None]
     registry = registry_for(job["recipe"], job["plugins"], job["disabled"], folder=folder)
     loaded = load_recipe(job["recipe"], registry, folder=folder)
     _require_same_code(plugin_code([loaded], registry), job["code"])
-    best = deciding(loaded, registry)
+    best = deciding(loaded, registry)[0]
     terminal = Lines(sys.stderr)
     with typed_errors(registry, store.root), watch(terminal.say) as stop:
         arm = build_arm(loaded, registry, job["title"], folds=False)
