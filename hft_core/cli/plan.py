@@ -59,7 +59,10 @@ def command(
         )
     elif gates.nodes:
         click.echo(predicted(nodes, store).told())
-    again = "".join(f" --set '{text}'" for text in overrides) + "".join(f" --plugin {file}" for file in plugins)
+    again = "".join(f" --set {typed(text)}" for text in overrides) + "".join(
+        f" --plugin {typed(file)}" for file in plugins
+    )
+    again += f" --out {typed(out)}" if out else ""
     click.echo(f"next: hft run {typed(recipe)}{again}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,8 +29,6 @@ _BLOCK = 256
 _FILE_BLOCK = 1024
 """Rows of a file that are answered at once: among more there are more of one length, so less padding."""
 _SHOWN = 20
-_LONGEST_NAME = 255
-"""Longer texts name no file."""
 
 
 @click.command("predict")
@@ -70,7 +69,9 @@ def command(
     object with `error` in its place, the others are answered, and the exit code is 3.
     """
     if bool(texts) == bool(file):
-        alone = "" if texts or bundle.is_dir() else f"; {str(bundle)!r:.80} was taken for the bundle, and comes first"
+        alone = (
+            "" if texts or os.path.isdir(bundle) else f"; {str(bundle)!r:.80} was taken for the bundle, and comes first"
+        )
         raise RecipeError(
             f'hft predict needs either texts ("…", or - for rows from standard input) or --file behind the bundle{alone}'
         )
@@ -80,7 +81,7 @@ def command(
     from hft_core.runtime import load
 
     for text in texts:
-        if len(text) < _LONGEST_NAME and Path(text).is_file():
+        if os.path.isfile(text):  # which takes a text that is too long for a name
             click.echo(
                 f"note: {text} is taken as a text, and is a file here; its rows are answered with --file", err=True
             )

@@ -10,18 +10,19 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from io import BufferedReader, BytesIO, TextIOWrapper
+from io import BufferedReader, TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from hft_core.errors import DataError
-from hft_core.runtime.encoding import detect
+from hft_core.runtime.encoding import detect, separator
 
 _LONGEST_FIELD = 2**31 - 1
-_HEAD, _JUDGED = 1 << 16, 1 << 22
-"""Bytes of a pipe, and of a file, by which the encoding is judged."""
+_HEAD = 1 << 16
+"""Bytes by which a pipe's encoding is judged."""
 _DIVIDERS = ",\t;|"
+_WIDE = ("utf-16", "utf-32")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class File:
             head = self._raw.peek(_HEAD)  # without taking it: a pipe cannot be read twice
             encoding = "utf-8"
             if self._raw.seekable():
-                encoding = detect(BytesIO(self._raw.read(_JUDGED)))
+                encoding = detect(self._raw)
                 self._raw.seek(0)
             if encoding == "utf-8":
                 _require_text(head, path)
@@ -83,8 +84,10 @@ class File:
     def __iter__(self) -> Iterator[Row | Bad]:
         """Give the rows, once. Raises DataError where a header lacks a column."""
         encoding = "utf-8-sig" if self._form.encoding == "utf-8" else self._form.encoding
-        # Bytes that are none of the encoding become lone surrogates, by which `_checked` knows them.
-        with TextIOWrapper(self._raw, encoding=encoding, errors="surrogateescape", newline="") as stream:
+        # Bytes that are none of the encoding become lone surrogates, or, where those cannot stand for them, U+FFFD, by which
+        # `_checked` knows them.
+        errors = "replace" if encoding in _WIDE else "surrogateescape"
+        with TextIOWrapper(self._raw, encoding=encoding, errors=errors, newline="") as stream:
             yield from parsed(stream, self._form, self._name)
 
 
@@ -133,7 +136,9 @@ def from_csv(lines: Iterable[str], name: str, form: Form) -> Iterator[Row | Bad]
     csv.field_size_limit(_LONGEST_FIELD)
     remaining = iter(lines)
     first = next(remaining, "")
-    divide = _divider(first, len(header)) if header else max(_DIVIDERS, key=first.count)
+    if named := separator(first):
+        first = next(remaining, "")
+    divide = named or (_divider(first, len(header)) if header else max(_DIVIDERS, key=first.count))
     reader = csv.reader(chain([first], remaining), delimiter=divide)
     try:
         names = list(header) or next(reader, [])
@@ -149,7 +154,7 @@ def from_csv(lines: Iterable[str], name: str, form: Form) -> Iterator[Row | Bad]
         for record in reader:
             if not record:
                 continue
-            place = reader.line_num
+            place = reader.line_num + bool(named)
             if bad := _checked(place, "".join(record), form.encoding):
                 yield bad
             elif len(record) != len(names):
@@ -157,7 +162,7 @@ def from_csv(lines: Iterable[str], name: str, form: Form) -> Iterator[Row | Bad]
             else:
                 yield Row(place, dict(zip(names, record, strict=True)))
     except csv.Error as error:
-        yield Bad(reader.line_num, f"it is not CSV, and nothing after it can be read: {error}")
+        yield Bad(reader.line_num + bool(named), f"it is not CSV, and nothing after it can be read: {error}")
 
 
 def _divider(line: str, fields: int) -> str:
@@ -188,6 +193,9 @@ def _require_text(head: bytes, file: Path) -> None:
 
 def _checked(place: int, text: str, encoding: str) -> Bad | None:
     """Find bytes that were no text."""
-    if text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text):
+    if text.isascii():
+        return None
+    broken = "\ufffd" in text if encoding in _WIDE else any("\udc80" <= character <= "\udcff" for character in text)
+    if not broken:
         return None
     return Bad(place, f"it is not {encoding.upper()}; convert the file to UTF-8 (with iconv, for example)")

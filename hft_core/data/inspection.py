@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -130,23 +131,35 @@ def _read(name: str, source: Source, file: Path, folder: Path) -> Ledger:
     reader = source.reader.model_copy(update={"bad_rows": None})  # to find bad rows is what this is for
     roles = source.roles
     columns = list(dict.fromkeys((*roles.text, *roles.inputs, *roles.target, *roles.spans)))
-    refusals = source.refusals or (lambda batch: _refusals(batch, roles))
+    refusals = source.refusals or _Refusals(roles)
     with Quarantine(folder / f"{name}.quarantine.jsonl") as quarantine:
         write_table(file, read_source(reader, name, ledger, quarantine, columns, refusals, source.arrange))
     return ledger
 
 
-def _refusals(columns: Columns, roles: Roles) -> list[str | None]:
-    """Why rows cannot be used, where no task says it: they lack a text or, where all that is right is a value, that."""
-    labels = columns[roles.target[0]] if roles.target and not roles.spans else None
-    return [
-        "empty-text"
-        if not text.strip()
-        else "empty-label"
-        if labels is not None and (labels[place] is None or not str(labels[place]).strip())
-        else None
-        for place, text in enumerate(joined_texts(columns, roles))
-    ]
+class _Refusals:
+    """Why rows cannot be used, where no task says it: they lack a text, or the one value that is right.
+
+    A row of several labels may have none: where values of the first rows are divided by `;` or `|`, an empty one is no fault.
+    """
+
+    def __init__(self, roles: Roles):
+        self._roles = roles
+        self._needed: bool | None = None if roles.target and not roles.spans else False
+
+    def __call__(self, columns: Columns) -> list[str | None]:
+        texts = joined_texts(columns, self._roles)
+        labels = columns[self._roles.target[0]] if self._roles.target else [""] * len(texts)
+        if self._needed is None:
+            self._needed = not any(isinstance(label, str) and re.search("[;|]", label) for label in labels)
+        return [
+            "empty-text" if not text.strip() else "empty-label" if self._needed and _is_empty(label) else None
+            for text, label in zip(texts, labels, strict=True)
+        ]
+
+
+def _is_empty(label: Any) -> bool:
+    return label is None or not str(label).strip()
 
 
 def _as_compared(file: Path, roles: Roles, joins: bool) -> Iterator[Columns]:

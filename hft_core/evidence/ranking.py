@@ -21,8 +21,13 @@ _CURVES = 5
 """Labels at most of which curves are kept, and points of each."""
 _POINTS = 100
 _FIGURES = ("roc_auc", "average_precision")
-_SAMPLES, _FEWEST, _WEIGHTS = 1000, 100, 1_000_000
-"""Samples of the bootstrap; fewer for many rows, so that all together have about so many rows."""
+_SAMPLES, _FEWEST = 500, 100
+"""Samples of the bootstrap, at most and at least."""
+_SCORES, _MOST_SCORES = 10_000_000, 250_000
+"""Scores that all samples have together, so of many rows and labels there are fewer; and scores, rows times labels, of which
+none are drawn: that would take long, and an interval over so many rows is narrow."""
+_AT_ONCE = 1_000_000
+"""Weights that are held at once."""
 
 Matrix = NDArray[np.float64]
 
@@ -32,7 +37,7 @@ def ranking(scores: Matrix, true: NDArray[np.bool_], labels: Sequence[str], seed
 
     Both are None for a label that all rows have, or none. Of many labels the 50 with most rows are ranked, and those with
     most rows have curves: `roc` with [false positive rate, true positive rate], `pr` with [recall, precision]. `intervals`
-    has [low, high] of 95 % over rows by figure, where there is one.
+    has [low, high] of 95 % over rows by figure, where there is one: not of more than 250,000 rows times labels.
 
     Args:
         scores: float64 [rows, labels].
@@ -47,7 +52,9 @@ def ranking(scores: Matrix, true: NDArray[np.bool_], labels: Sequence[str], seed
         entry: dict[str, Any] = {"label": labels[label], "rows": int(support[label])}
         if 0 < support[label] < len(true):
             own, score = true[:, label], scores[:, label]
-            entry |= _figures(own, score) | {"intervals": _intervals(drawn[label])}
+            entry |= _figures(own, score)
+            if label in drawn:
+                entry["intervals"] = _intervals(drawn[label])
             if label in chosen[:_CURVES]:
                 entry |= _curves(own, score)
         else:
@@ -92,12 +99,14 @@ class Steps:
 
 
 def _drawn(scores: Matrix, true: NDArray[np.bool_], labels: Sequence[int], seed: int) -> dict[int, NDArray[np.float64]]:
-    """The areas of each label in each sample of rows, [2, samples]; few samples at a time, so that they fit into memory."""
+    """The areas of each label in each sample of rows, [2, samples], few samples at a time; nothing of very many rows."""
     rows, random = len(true), generator(seed, "ranking")
-    samples = int(np.clip(_WEIGHTS // max(rows, 1), _FEWEST, _SAMPLES))
+    if not 0 < rows * len(labels) <= _MOST_SCORES:
+        return {}
+    samples = int(np.clip(_SCORES // (rows * len(labels)), _FEWEST, _SAMPLES))
     steps = {label: Steps.of(true[:, label], scores[:, label]) for label in labels}
     found: dict[int, list[NDArray[np.float64]]] = {label: [] for label in labels}
-    at_once = max(1, _WEIGHTS // max(rows, 1))
+    at_once = max(1, _AT_ONCE // rows)
     for begin in range(0, samples, at_once):
         count = min(at_once, samples - begin)
         weights = np.array(

@@ -18,7 +18,7 @@ from hft_core.recipe.narrow import narrow
 from hft_core.recipe.overrides import apply_overrides
 from hft_core.recipe.plugins import require_plugins_of_earlier_run
 from hft_core.recipe.sources import source_names
-from hft_core.recipe.yaml import SET, Location, read_yaml
+from hft_core.recipe.yaml import SET, Location, full_width, read_yaml
 from hft_core.registry import Registry
 
 
@@ -54,9 +54,9 @@ def load_recipe(
         where, folder = str(source), path.absolute().parent
     if not isinstance(raw, dict):
         found = str(raw).partition("\n")[0][:40]
+        hint = full_width(str(raw).splitlines()) or "; for a file of data, hft new recipe --data FILE writes one"
         raise RecipeError(
-            f"{where}: a recipe is a set of keys (name, data, task, model, stages), and this begins with {found!r}; for a file "
-            "of data, hft new recipe --data FILE writes one"
+            f"{where}: a recipe is a set of keys (name, data, task, model, stages), and this begins with {found!r}{hint}"
         )
     for place in apply_overrides(raw, overrides):
         lines = {written: line for written, line in lines.items() if written[: len(place)] != place}

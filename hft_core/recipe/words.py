@@ -15,6 +15,7 @@ def typed(path: Path | str) -> str:
     absolute = path.absolute() if isinstance(path, Path) else None
     below = absolute is not None and absolute.is_relative_to(Path.cwd())
     text = str(absolute.relative_to(Path.cwd())) if absolute is not None and below else str(path)
+    text = f"./{text}" if text.startswith("-") else text
     return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else shlex.quote(text)
 
 

@@ -65,7 +65,9 @@ def parse_yaml(text: str, where: str) -> tuple[Any, dict[Location, int]]:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
-        hint = _full_width(text.splitlines()[: mark.line + 1 if mark else None])
+        begun = error.context_mark or mark  # what is not closed begins there
+        first = max(0, begun.line - 1) if begun else 0
+        hint = full_width(text.splitlines()[first : mark.line + 1 if mark else None], first + 1)
         raise RecipeError(f"{where}{line}: not valid YAML: {error.problem or error.context}{hint}") from error
     except YAMLError as error:
         raise RecipeError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from error
@@ -76,12 +78,18 @@ def parse_yaml(text: str, where: str) -> tuple[Any, dict[Location, int]]:
 _FULL_WIDTH = {"：": ": ", "，": ", ", "｛": "{", "｝": "}", "［": "[", "］": "]"}
 
 
-def _full_width(lines: Sequence[str]) -> str:
-    """Point at the first sign of a Chinese keyboard that YAML takes for a letter, outside of quotes and comments."""
-    for number, line in enumerate(lines, 1):
+def full_width(lines: Sequence[str], first: int = 1) -> str:
+    """Point at the first sign of a Chinese keyboard that YAML takes for a letter; `first` is the number of the first line.
+
+    It counts behind the key of a line, and between brackets; what stands in quotes and comments is text.
+    """
+    for number, line in enumerate(lines, first):
         bare = re.sub(r"\"[^\"]*\"|'[^']*'|(?:^|\s)#.*", "", line)
-        if found := re.search(f"[{''.join(_FULL_WIDTH)}]", bare):
-            return f"; line {number} has the full-width {found[0]!r}, write {_FULL_WIDTH[found[0]]!r}"
+        found = re.match(r"\s*(?:- )?[\w.-]+(：)", bare)
+        if found is None and re.search(r"[{\[｛［]", bare):
+            found = re.search(f"([{''.join(_FULL_WIDTH)}])", bare)
+        if found:
+            return f"; line {number} has the full-width {found[1]!r}, write {_FULL_WIDTH[found[1]]!r}"
     return ""
 
 
@@ -111,7 +119,7 @@ class _Builder:
             key = str(key_node.value) if not isinstance(key_node.value, list) else "?"
             line = key_node.start_mark.line + 1
             if "：" in key and value_node.value in ("", None):
-                raise RecipeError(f"{self.where}, line {line}: {key!r} has no value{_full_width([key])}")
+                raise RecipeError(f"{self.where}, line {line}: {key!r} has no value{full_width([key], line)}")
             if key == "<<":
                 raise RecipeError(f"{self.where}, line {line}: YAML 1.2 has no merge key `<<`; write the keys out")
             if key in result:

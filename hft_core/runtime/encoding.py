@@ -75,3 +75,8 @@ def _is_western(lines: Sequence[bytes]) -> bool:
     accented = sum(byte >= 0xC0 for byte in whole)
     plain = sum(byte < 128 and chr(byte).isalpha() for byte in whole)
     return possible >= 0.9 * len(lines) and accented <= 0.5 * plain
+
+
+def separator(line: str) -> str | None:
+    """The sign that a line for Excel, `sep=;`, names; None for any other line."""
+    return line[4] if len(line := line.rstrip("\r\n")) == 5 and line.startswith("sep=") else None

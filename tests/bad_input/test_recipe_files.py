@@ -278,13 +278,31 @@ def test_the_python_interface_raises_what_the_command_says(tiny: Any, monkeypatc
     [
         ("name：外卖\nseed: 0\n", "line 1 has the full-width '：', write ': '"),
         ("name: a\ndata: {train: {type: csv，path: x}}\n", "line 2 has the full-width '，', write ', '"),
-        ("data: {train: {type：csv, path: x}}\n", "'type：csv' has no value; line 1 has the full-width '：'"),
+        (
+            "name: a\n\ndata: {train: {type：csv, path: x}}\n",
+            "'type：csv' has no value; line 3 has the full-width '：'",
+        ),
     ],
 )
 def test_signs_of_a_chinese_keyboard_are_pointed_at(text: str, said: str) -> None:
     with pytest.raises(RecipeError) as error:
         parse_yaml(text, "配方.yaml")
     assert said in str(error.value)
+
+
+def test_a_recipe_of_such_signs_alone(hft_here: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("name：demo\ntask：x\n", encoding="utf-8")
+    assert "line 1 has the full-width '：'" in hft_here("check", "r.yaml").err
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name: 评论分类，第一版\nseed: 0\nmodel: {a: [1, 2}\n", "note: |\n  提示：写\n  a\nseed: 0\nmodel: {a: [1, 2}\n"],
+)
+def test_such_signs_are_not_blamed_for_other_mistakes(text: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        parse_yaml(text, "配方.yaml")
+    assert "full-width" not in str(error.value)
 
 
 def test_such_signs_within_values_are_fine() -> None:

@@ -146,6 +146,13 @@ def test_rows_without_a_label_are_no_class(inspected: Inspect, tmp_path: Path) -
     assert list(found["sources"][0]["survey"]["balance"]) == ["pos", "neg"]
 
 
+def test_rows_of_several_labels_may_have_none(inspected: Inspect, tmp_path: Path) -> None:
+    lines = [f"a text number {place},{('味道;速度', '味道', '速度', '')[place % 4]}" for place in range(40)]
+    found = inspected(write(tmp_path / "train.csv", "review,labels", *lines))
+    assert rows(found, "empty-label") == 0
+    assert found["sources"][0]["kept"] == 40
+
+
 def test_a_source_of_another_name_is_compared_as_what_is_trained_on(inspected: Inspect, tmp_path: Path) -> None:
     many = [f"something about number {place},{('pos', 'neg')[place % 2]}" for place in range(60)]
     reviews = write(tmp_path / "reviews.csv", "review,label", *many)

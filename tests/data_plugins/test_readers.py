@@ -49,6 +49,14 @@ class TestCsv:
         columns, places, _ = read_csv(tmp_path, "sep=|\n评论|label\na, b; c|1\n")
         assert columns == {"评论": ["a, b; c"], "label": ["1"]}
         assert places == [3]
+        columns, places, _ = read_csv(tmp_path, "sep=|\na, b; c|1\n", header=False)
+        assert (columns, places) == ({"column1": ["a, b; c"], "column2": ["1"]}, [2])
+        with pytest.raises(DataError, match="line 2: the header has 'a' twice"):
+            read_csv(tmp_path, "sep=;\na;a\n1;2\n")
+
+    def test_a_delimiter_that_one_column_does_not_need(self, tmp_path: Path) -> None:
+        columns, _, _ = read_csv(tmp_path, '"Review, in full"\nabc\n', delimiter=";")
+        assert columns == {"Review, in full": ["abc"]}
 
     def test_a_wrong_delimiter_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(

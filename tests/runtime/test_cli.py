@@ -109,6 +109,23 @@ def test_a_line_that_is_not_of_the_files_encoding(bundle_folder: Path, tmp_path:
     assert sum("label" in answer for answer in objects(result)) == 29
 
 
+def test_half_a_character_of_two_bytes(bundle_folder: Path, tmp_path: Path) -> None:
+    lines = [f"好 and bad {place}" for place in range(5)]
+    content = "\n".join(lines).encode("utf-16-le").replace("2".encode("utf-16-le"), b"\x00\xd8")
+    (tmp_path / "rows.txt").write_bytes(b"\xff\xfe" + content + b"x")
+    result = run(bundle_folder, "--file", tmp_path / "rows.txt")
+    assert "line 3: it is not UTF-16" in str(result.exception)
+    assert "line 5: it is not UTF-16" in str(result.exception)
+    assert ["label" in answer for answer in objects(result)] == [True, True, False, True, False]
+
+
+def test_excels_own_line_names_the_divider(bundle_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("sep=;\nid;review\n1;好吃, really\n2;a;b\n", encoding="utf-8")
+    result = run(bundle_folder, "--file", tmp_path / "rows.csv")
+    assert objects(result)[0]["review"] == "好吃, really"
+    assert "line 4: it has 3 fields" in str(result.exception)
+
+
 def test_an_excel_workbook_is_told(bundle_folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "rows.xlsx", "w") as archive:
         archive.writestr("xl/workbook.xml", "<x/>")
@@ -242,12 +259,13 @@ def test_neither_or_both_inputs_are_refused(bundle_folder: Path) -> None:
 
 def test_a_file_in_the_place_of_a_text_is_noted(bundle_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("text\ngood\n", encoding="utf-8")
-    result = run(bundle_folder, tmp_path / "rows.csv", "good" * 300)
+    result = run(bundle_folder, tmp_path / "rows.csv", "这家餐厅的味道很好，" * 30)
     assert result.exit_code == 0
     assert len(objects(result)) == 2
     assert "rows.csv is taken as a text, and is a file here" in result.stderr
     forgotten = run("a great film").exception
     assert "'a great film' was taken for the bundle" in str(forgotten)
+    assert "was taken for the bundle" in str(run("这家餐厅的味道很好，" * 30).exception)
 
 
 def test_a_missing_file_and_an_empty_one_are_errors(bundle_folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,17 @@ def pieces(text: str, kinds: list[str] = ALL) -> list[str]:
     [
         ("@paulwalk saw #StarWars, at http://t.co/x?a=1&b=é now", ["@paulwalk", "#StarWars", "http://t.co/x?a=1&b=é"]),
         ("mail jo.doe@example.co.uk or www.example.com", ["jo.doe@example.co.uk", "www.example.com"]),
-        ("see <https://a.b/c> and (HTTPS://D.E)", ["https://a.b/c", "HTTPS://D.E)"]),
+        ("see <https://a.b/c> and (HTTPS://D.E)", ["https://a.b/c", "HTTPS://D.E"]),
+        (
+            "see https://a.b. (https://x.com/a),Bob and https://w.org/a_(b)_c!",
+            ["https://a.b", "https://x.com/a", "https://w.org/a_(b)_c"],
+        ),
+        (
+            "联系张三zhang@a.com吧，见https://t.cn/abc，iPhone（https://t.cn/x）Apple",
+            ["zhang@a.com", "https://t.cn/abc", "https://t.cn/x"],
+        ),
+        ("感谢@bob的，喜欢#iPhone很好，안녕@kim", ["@bob", "#iPhone", "@kim"]),
+        ("#हिन्दी_दिवस @مُحَمَّد_علي", ["#हिन्दी_दिवस", "@مُحَمَّد_علي"]),
         ("@Олег_1 и #Москва", ["@Олег_1", "#Москва"]),
         ("a @ b, C# and F#, 5 # 3, &#39; x##y", []),
         ("@张三 去了 #上海", []),  # Chinese characters stay words of their own
@@ -42,6 +53,13 @@ def pieces(text: str, kinds: list[str] = ALL) -> list[str]:
 )
 def test_what_is_a_compound(text: str, expected: list[str]) -> None:
     assert pieces(text) == expected
+
+
+@pytest.mark.parametrize("run", ["." * 100_000, "a_1" * 30_000, "-" * 100_000, "@" * 50_000, "https://" * 9_000])
+def test_long_runs_take_no_long_time(run: str) -> None:
+    began = time.process_time()
+    continued(f"{run} #x", ALL)
+    assert time.process_time() - began < 5, "quadratic, it would take minutes"
 
 
 def test_only_the_kinds_that_are_asked_for() -> None:

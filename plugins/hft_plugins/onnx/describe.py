@@ -83,7 +83,7 @@ def _task(run: Finished) -> dict[str, Any]:
         "type": run.task.type_name(),
         "module": run.task.runtime,
         "settings": run.task.settings(),
-        "entry": run.task.model_dump(mode="json", exclude={"name", "when"}),
+        "entry": run.task.model_dump(mode="json", by_alias=True, exclude={"name", "when"}),
         "facts": run.facts,
     }
 

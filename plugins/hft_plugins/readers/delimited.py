@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Literal, Self
@@ -10,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from hft_core import DataError, Refusal, Rows
+from hft_core.runtime.encoding import separator
 from hft_plugins.readers.source import BATCH, Lines, TextFileReader, bare
 
 _LONGEST = 1 << 20  # bytes of a record over several lines; a quote that runs on longer is taken for a stray one
@@ -95,29 +95,28 @@ class CsvReader(TextFileReader):
 
     def _layout(self, lines: Lines, path: Path) -> tuple[str, list[str]]:
         """Find the delimiter and the names of the columns; `lines` then stands at the first row."""
-        raw = next((line for line in lines if line.strip()), b"")
-        first = lines.decoded(raw, lines.number)
-        where = f"{path}, line {lines.number}"
-        if isinstance(first, Refusal):
-            raise DataError(f"{where}: {first.detail}; repair the first line")
-        found = _delimiter(first, PurePath(lines.name).suffix.lower(), self.quote)
-        if self.header and (excels := re.fullmatch(r"sep=(.)", first)):  # a line for Excel alone
-            found, raw = excels[1], next((line for line in lines if line.strip()), b"")
-        delimiter = self.delimiter or found
-        if self.header and delimiter not in first and found in first:
-            raise DataError(
-                f"{where}: no {delimiter!r} stands there, but {found!r}; correct `delimiter`, or leave it out"
-            )
+        first, raw, where = self._first(lines, path)
+        named = separator(first)
+        if named:  # a line for Excel alone
+            first, raw, where = self._first(lines, path)
+        delimiter = self.delimiter or named or _delimiter(first, PurePath(lines.name).suffix.lower(), self.quote)
+        outside = _outside(first, self.quote)
+        if self.header and self.delimiter and self.delimiter not in outside:
+            other = _delimiter(first, "", self.quote)
+            if other in outside:
+                raise DataError(
+                    f"{where}: no {delimiter!r} stands there, but {other!r}; correct `delimiter`, or leave it out"
+                )
         if self.columns is not None:
             if first.replace(self.quote or "", "").split(delimiter) == self.columns:
                 raise DataError(f"{where}: the first line repeats `columns`; remove these and write `header: true`")
-            lines.rewind()
+            self._to_rows(lines, path, named)
             return delimiter, self.columns
         record = self._record(raw, lines, delimiter, None)
         if record is None or isinstance(record, Refusal):
             raise DataError(f"{where}: the first line cannot be split: {record.detail if record else 'it is blank'}")
         if not self.header:
-            lines.rewind()
+            self._to_rows(lines, path, named)
             return delimiter, [f"column{position}" for position in range(1, len(record) + 1)]
         # pandas writes its index under an empty name
         names = [name.strip() or f"column{position}" for position, name in enumerate(record, 1)]
@@ -127,6 +126,21 @@ class CsvReader(TextFileReader):
                 f"{where}: the header has {twice!r} twice; rename one, or write `header: false` if this line is a row"
             )
         return delimiter, names
+
+    def _to_rows(self, lines: Lines, path: Path, named: str | None) -> None:
+        """Go back to the first row of a file without a header."""
+        lines.rewind()
+        if named:
+            self._first(lines, path)
+
+    def _first(self, lines: Lines, path: Path) -> tuple[str, bytes, str]:
+        """The next line that is not blank, as text and as it stands in the file, and its place."""
+        raw = next((line for line in lines if line.strip()), b"")
+        text = lines.decoded(raw, lines.number)
+        where = f"{path}, line {lines.number}"
+        if isinstance(text, Refusal):
+            raise DataError(f"{where}: {text.detail}; repair the first line")
+        return text, raw, where
 
     def _record(self, raw: bytes, lines: Lines, delimiter: str, count: int | None) -> list[str] | Refusal | None:
         """Give the fields of the record that begins with the line `raw`; None for an empty line."""
@@ -207,10 +221,15 @@ def _delimiter(first: str, suffix: str, quote: str | None) -> str:
     """Find the delimiter in the first line outside quotes: a tab if any, else the commoner of comma and semicolon."""
     if suffix in (".tsv", ".tab"):
         return "\t"
-    outside = "".join(first.split(quote)[::2]) if quote else first
+    outside = _outside(first, quote)
     if "\t" in outside:
         return "\t"
     return ";" if outside.count(";") > outside.count(",") else ","
+
+
+def _outside(line: str, quote: str | None) -> str:
+    """What of a line stands outside of quotes."""
+    return "".join(line.split(quote)[::2]) if quote else line
 
 
 def _rows(names: list[str], fields: list[list[str]], places: list[int]) -> Rows:

@@ -13,20 +13,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Han, kana, Thai, Lao, Burmese, Khmer; Hangul too: Korean has spaces, but a name and its particle stand together.
-OWN_TAGS = (
-    "\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u318f\u31f0-\u31ff\u3400-\u9fff\ua960-\ua97f"
-    "\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U0001b000-\U0001b16f\U00020000-\U0003ffff"
-)
-"""Characters of scripts that set no spaces between words; each is a word of its own."""
-_NAME = rf"(?:(?![{OWN_TAGS}])\w)+"
+from hft_plugins.token_classification.characters import OWN_TAGS, is_of_word
+
+_OWN = f"[{OWN_TAGS}]"
+_NAME = rf"(?:(?!{_OWN})\w)+"
+_HOST = r"(?:[A-Za-z0-9-]+\.)+[A-Za-z]+"
 _COMPOUNDS = {
+    # Chinese marks end an address, and so does a bracket that something separates from what follows.
     "address": re.compile(
-        rf"(?:https?://|www\.)[^\s<>\"'{OWN_TAGS}]+|[\w.+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]+", re.IGNORECASE
+        rf"(?:https?://|www\.)(?:(?!\)[,;])[^\s<>\"'\u3000-\u303f\uff00-\uff65{OWN_TAGS}])+"
+        rf"|(?:(?<![\w.+-])|(?<={_OWN}))(?:(?!{_OWN})[\w.+-])++@{_HOST}",
+        re.IGNORECASE,
     ),
-    "mention": re.compile(rf"(?<![\w@.])@{_NAME}"),
-    "hashtag": re.compile(rf"(?<![\w#&])#{_NAME}"),
+    "mention": re.compile(rf"(?:(?<![\w@.])|(?<={_OWN}))@{_NAME}"),
+    "hashtag": re.compile(rf"(?:(?<![\w#&])|(?<={_OWN}))#{_NAME}"),
 }
+_OF_SENTENCE = ".,;:!?)]}"
+"""What belongs to the sentence where an address ends with it."""
 _SIGNS = re.compile("[@#]|://|www\\.", re.IGNORECASE)
 
 
@@ -51,7 +54,15 @@ def continued(text: str, kinds: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def _compounds(text: str, kinds: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    if kinds and _SIGNS.search(text):
-        for kind in kinds:
-            for match in _COMPOUNDS[kind].finditer(text):
-                yield kind, *match.span()
+    """The compounds of a text, each with its kind, its begin and its end."""
+    if not kinds or not _SIGNS.search(text):
+        return
+    for kind in kinds:
+        for match in _COMPOUNDS[kind].finditer(text):
+            start, end = match.span()
+            if kind == "address":
+                yield kind, start, start + len(match[0].rstrip(_OF_SENTENCE))
+                continue
+            while end < len(text) and (text[end] == "_" or is_of_word(text[end])):  # signs of vowels, which \\w lacks
+                end += 1
+            yield kind, start, end

@@ -7,8 +7,6 @@ behind a token (accents, invisible marks) belongs to its word.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hft_core.runtime.ragged import Ragged
-from hft_plugins.token_classification.compounds import OWN_TAGS, continued
+from hft_plugins.token_classification.characters import is_of_word
+from hft_plugins.token_classification.compounds import continued
 
 Numbers = NDArray[np.int64]
-
-_OWN_TAGS = re.compile(f"[{OWN_TAGS}]")
-_JOINERS = "\u200c\u200d"  # within words of Persian and Indic scripts
 
 
 @dataclass(frozen=True)
@@ -98,15 +94,8 @@ def _characters(texts: Sequence[str], compounds: Sequence[str]) -> tuple[NDArray
     codes = np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), np.uint32)
     known, which = np.unique(codes, return_inverse=True)
     solid = np.array([not chr(code).isspace() for code in known], bool)[which]
-    letter = np.array([_is_of_word(chr(code)) for code in known], bool)[which]
+    letter = np.array([is_of_word(chr(code)) for code in known], bool)[which]
     return solid, letter & np.append(False, letter[:-1]) | continued(whole, compounds)
-
-
-def _is_of_word(character: str) -> bool:
-    """Whether words are runs of such characters."""
-    if _OWN_TAGS.match(character):
-        return False
-    return character.isalnum() or character in _JOINERS or unicodedata.category(character).startswith("M")
 
 
 def _next(mask: NDArray[np.bool_]) -> Numbers:
