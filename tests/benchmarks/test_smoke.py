@@ -240,6 +240,15 @@ def test_search(environment):
     assert re.search(r"pretraining is \d+% of a separate run's processor time; the search costs \d+%", output)
 
 
+def test_chinese(data_dir, surroundings, tmp_path):
+    arguments = ("--folder", tmp_path, "--limit", 40, "--sizes", 500, "--seeds", 2, "--epochs", 1)
+    output = bench("chinese", *arguments, environment=surroundings | {"HFT_DATA": str(data_dir)})
+    [row] = arms_of(output)
+    assert row[0] == "40"
+    assert all(0 <= float(row[place]) <= 100 for place in (1, 3))
+    assert re.search(r"pre-training: 40 reviews, [\d,]+ steps", output)
+
+
 def test_diagnosis(data_dir, surroundings, tmp_path):
     """What is there already is not done again, and counts."""
     results = tmp_path / "results.jsonl"
