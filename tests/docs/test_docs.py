@@ -30,7 +30,8 @@ def _continues(page: Path) -> bool:
 
 
 def _trains(page: Path) -> bool:
-    return _continues(page) or any(block.runs and "hft run" in block.text for block in pages.blocks(page))
+    trains = re.compile(r"\bhft (?:run|tune|search|ablate) ")
+    return _continues(page) or any(block.runs and trains.search(block.text) for block in pages.blocks(page))
 
 
 def _name(page: Path) -> str:

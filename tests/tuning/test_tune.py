@@ -181,6 +181,7 @@ stages:
     assert "by cross-validation 0.500 → 0.800" in tuned_text
 
 
+@pytest.mark.slow
 def test_one_search_of_rate_and_batch(slow: Any, hft_here: Any) -> None:
     """`--search` is hft search with a space of its own, which the recipe need not have."""
     slow.recipe["evaluate"]["seeds"] = 1
