@@ -83,10 +83,9 @@ def inspect(
     """Look at sources by name; `folder` is an empty one, for rows and the quarantine.
 
     `train`, `validation` and `test` are compared in this order, others in theirs behind them, or before them where none is called
-    `train`: what is trained on then has another name. Sources with different text columns are
-    compared by all texts of a row joined, and by each of them: one may hold what another has beside a title. `tokenizer`: a
-    tokenizer.json, whose unknown tokens are counted. With `doubts` the labels of the first source are judged, see
-    `hft_core.evidence.label_noise`.
+    `train`: what is trained on then has another name. Sources with different text columns are compared by all texts of a row
+    joined, and by each of them: one may hold what another has beside a title. `tokenizer`: a tokenizer.json, whose unknown tokens
+    are counted. With `doubts` the labels of the first source are judged, see `hft_core.evidence.label_noise`.
     """
     order = in_order(sources)
     joins = len({(source.roles.text, source.roles.inputs) for source in sources.values()}) > 1
