@@ -13,7 +13,7 @@ JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-all lint types format bench clean
+.PHONY: demo test test-all test-thorough lint types format bench clean
 
 demo: $(STAMP) ## Run the quickstart, then predict with its bundle.
 	$(BIN)/hft run examples/quickstart/recipe.yaml
@@ -27,6 +27,9 @@ test: $(STAMP) ## The quick tests.
 
 test-all: $(STAMP) ## All tests.
 	$(PYTEST)
+
+test-thorough: $(STAMP) ## All tests, with kills and random changes many times in place of a few.
+	HFT_THOROUGH=1 $(PYTEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

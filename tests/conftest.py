@@ -227,7 +227,7 @@ def hft(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., Outcome]:
 
     def run(*arguments: object, **options: Any) -> Outcome:
         process = start(*arguments, **options)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=900)
         return Outcome(process.returncode, out, err)
 
     return run

@@ -89,13 +89,16 @@ def command(
     opened = load(bundle, precision=precision, threads=threads, providers=providers)
     header = [name.strip() for name in columns.split(",")] if columns else []
     rows, block = _source(texts, file, Form(kind, [*opened.text, *opened.inputs], header))
-    failed = _Failed()
+    failed, count = _Failed(), 0
     with _opened(out) as stream, progress(rows if sys.stderr.isatty() and not stream.isatty() else None) as shown:
         answers = writer(form or ("csv" if out and out.suffix.lower() == ".csv" else "jsonl"), stream)
         for answered in _answered(opened, iter(rows), block, failed):
             answers.write(answered)
             shown(len(answered))
+            count += len(answered)
         answers.close()
+    if out:
+        click.echo(f"{out}: {count} row{'s' * (count != 1)}", err=True)
     failed.require_none()
 
 

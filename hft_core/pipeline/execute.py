@@ -16,6 +16,7 @@ from hft_core.pipeline.progress import Progress
 from hft_core.pipeline.ranks import ALONE, Ranks
 from hft_core.pipeline.steps.common import Process
 from hft_core.store.store import Store
+from hft_core.training.allocator import give_back
 from hft_core.training.stopping import StopRequest
 
 
@@ -98,6 +99,7 @@ def _made(
                 return store.folder(node.key)
             folder = store.write(node.key, lambda out: node.work(out, _inputs(node, store), process))
             progress.done()
+            give_back()
             return folder
     except OSError as error:
         if error.errno in DISK_ERRNOS and _ours(error, store):

@@ -15,9 +15,12 @@ import gc
 import os
 import platform
 from functools import cache
+from pathlib import Path
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # of mallopt(3)
 _KERNELS = "64"
+_MUCH = 2**30
+"""Resident bytes from which it is worth a fifth of a second to look for what nobody holds any more."""
 
 
 @cache
@@ -32,7 +35,17 @@ def settle_memory() -> None:
 
 
 def give_back() -> None:
-    """Return what nobody holds any more to the system: after training, its gradients, states and buffers."""
-    gc.collect()
-    if platform.libc_ver()[0] == "glibc":
+    """Return what nobody holds any more to the system: gradients, states and buffers of training, and whole models.
+
+    transformers' modules refer to each other in circles, so a model that was let go stays until Python's collector comes
+    by. Does nothing in a process that holds little.
+    """
+    if platform.libc_ver()[0] == "glibc" and _resident() > _MUCH:
+        gc.collect()
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _resident() -> int:
+    """Bytes of this process that are in memory, from proc(5)."""
+    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

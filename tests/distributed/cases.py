@@ -53,6 +53,7 @@ def recipe(name: str, strategy: str) -> dict[str, Any]:
         "task": {"type": "text-classification", "text": "text", "label": "label"},
         "model": {"type": "bert", "source": "runs/base", "max_length": 64},
         "stages": [stage | CASES[name]],
+        "evaluate": {"plain": False},
         "precision": "fp32",
         "strategy": strategy,
     }

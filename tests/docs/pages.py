@@ -124,7 +124,7 @@ def _run(block: Block, folder: Path, where: str) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, f"{where}: exit code {done.returncode}\n{block.text}\nprinted\n{done.stdout}"

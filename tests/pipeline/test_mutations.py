@@ -1,4 +1,4 @@
-"""Two hundred random changes of recipe, data, plugin and seed: exactly the nodes that depend on what changed run again.
+"""Random changes of recipe, data, plugin and seed: exactly the nodes that depend on what changed run again.
 
 What depends on what is written down here by hand, apart from the engine, as a person would say it.
 """
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.repeats import times
 
 READS = {
     "prepare train": set(),
@@ -157,14 +159,14 @@ def mutations(project: Any, draw: random.Random) -> Iterator[tuple[str, list[str
 
 
 @pytest.mark.slow
-def test_two_hundred_random_changes(mutable: Any) -> None:
+def test_random_changes(mutable: Any) -> None:
     order = list(mutable.plan(plugins=tuple(mutable.folder / name for name in ("shout.py", "longest.py"))))
     assert set(order) == set(READS)
     before = keys(mutable, order)
     draw = random.Random(20)
     source = mutations(mutable, draw)
     felt: set[str] = set()
-    for _ in range(200):
+    for _ in range(times(60, 200)):
         what, overrides, first = next(source)
         after = keys(mutable, order, *overrides)
         found = {name for name in before if before[name] != after[name]}

@@ -235,6 +235,15 @@ def test_a_bar_follows_a_file(
     assert capsys.readouterr().err == ""
 
 
+def test_a_file_that_is_written_is_told(bundle_folder: Path, tmp_path: Path) -> None:
+    file, out = tmp_path / "rows.txt", tmp_path / "out.jsonl"
+    file.write_text("good\n好吃\n", encoding="utf-8")
+    outcome = run(bundle_folder, "--file", file, "--out", out)
+    assert outcome.exit_code == 0
+    assert outcome.stdout == ""
+    assert outcome.stderr == f"{out}: 2 rows\n"
+
+
 def test_csv_output(bundle_folder: Path, tmp_path: Path) -> None:
     file, out = tmp_path / "rows.csv", tmp_path / "out.csv"
     file.write_text("id,review\n1,好吃\n2\n", encoding="utf-8")

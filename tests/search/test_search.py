@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.plugin_files import SHOUT
+from tests.repeats import times
 
 pytestmark = pytest.mark.slow
 NEVER = 1500.0
@@ -106,7 +107,7 @@ def test_from_recipe_to_bundle(searched: Any, hft: Callable[..., Outcome], tmp_p
 def test_killed_at_random_moments(
     make_searched: Callable[[Path], Any], start: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Ten SIGKILLs of the search: the same trials and the same best as of one that was left alone."""
+    """Three SIGKILLs of the search (with HFT_THOROUGH ten): the same trials and the same best as of one that was left alone."""
     whole, killed = make_searched(tmp_path / "whole"), make_searched(tmp_path / "killed")
     for scratch in (whole, killed):
         scratch.recipe["search"]["trials"] = 7
@@ -118,7 +119,7 @@ def test_killed_at_random_moments(
     of_one = (time.monotonic() - began) / 8  # a trial; the last run counts as one
 
     draw, recipe = random.Random(4), killed.write()
-    for _ in range(10):
+    for _ in range(times(3, 10)):
         process = start("search", recipe, HFT_STORE=stores[1])
         time.sleep(of_one * draw.uniform(0.1, 1.8))
         assert process.poll() is None, "it came to its end before it was killed often enough"
@@ -160,7 +161,7 @@ def test_four_workers_and_one_that_dies(searched: Any, start: Callable[..., Any]
 
 def test_stopped_and_continued(searched: Any, start: Callable[..., Any], hft: Callable[..., Outcome]) -> None:
     """SIGTERM: trials under way leave a checkpoint, and go on with their numbers."""
-    searched.recipe["stages"][1]["epochs"] = 60
+    searched.recipe["stages"][1]["epochs"] = 25
     searched.recipe["search"] |= {"trials": 2, "workers": 2, "prune": None}
     recipe = searched.write()
     process = start("search", recipe)
