@@ -38,10 +38,13 @@ def give_back() -> None:
     """Return what nobody holds any more to the system: gradients, states and buffers of training, and whole models.
 
     transformers' modules refer to each other in circles, so a model that was let go stays until Python's collector comes
-    by. Does nothing in a process that holds little.
+    by. With glibc, does nothing in a process that holds little; elsewhere nobody tells what it holds.
     """
-    if platform.libc_ver()[0] == "glibc" and _resident() > _MUCH:
-        gc.collect()
+    glibc = platform.libc_ver()[0] == "glibc"
+    if glibc and _resident() <= _MUCH:
+        return
+    gc.collect()
+    if glibc:
         ctypes.CDLL(None).malloc_trim(0)
 
 
