@@ -258,7 +258,7 @@ class Recipe(Settings):
     """Programs that collect the curves of runs, by name or with settings; they change nothing of the result. See
     [logs](logs.md)."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of training; auto takes bf16 where the hardware has instructions for it. Weights and evaluation are fp32."""
+    """Arithmetic of training; auto takes bf16 where the hardware multiplies it faster. Weights and evaluation are fp32."""
 
     strategy: Literal["ddp", "fsdp"] = "ddp"
     """How the processes of a distributed run share the weights. `ddp`: each has them whole. `fsdp`: each keeps a share of

@@ -91,7 +91,7 @@ FULL: dict[str, Any] = {
             {"type": "random-swap", "rate": 0.1},
             {"type": "random-insert", "rate": 0.1, "table": "table.tsv"},
             {"type": "punctuation", "rate": 0.3, "marks": ".,"},
-            {"type": "character-noise", "rate": 0.1, "table": "ocr"},
+            {"type": "character-noise", "rate": 0.1, "table": "ocr", "keep_labels": True},
             {"type": "sentence-order"},
             {"type": "sentence-mix"},
             {"type": "entity-swap", "rate": 0.5},

@@ -78,6 +78,18 @@ def apart(function: Callable[..., _T], *arguments: object) -> _T:
         return process.submit(function, *arguments).result()
 
 
+def fast_flags() -> tuple[str, ...]:
+    """The peer's flag for the precision that is the faster one on this machine, which is what hft trains in by itself."""
+    from hft_core.training.precision import resolve
+
+    return ("--bf16",) if resolve("auto") == "bf16" else ()
+
+
+def trainer(*flags: object) -> str:
+    """The name of the peer's arm with these flags."""
+    return f"Trainer `{' '.join(map(str, flags))}`" if flags else "Trainer"
+
+
 def keep_quiet() -> None:
     """Switch off transformers' bars and its notes on new heads, in a process that loads or saves a model."""
     from transformers.utils import logging

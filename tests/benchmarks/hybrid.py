@@ -3,7 +3,7 @@
     HFT_DATA=path/to/data python -m tests.benchmarks.hybrid --peer PATH/peer_trainer.py [--tasks sst2-1000 trec …]
         [--seeds 0 1 2] [--results FILE] [--limit ROWS] [--print]
 
-The files are those that examples/hybrid/data.py writes; all-MiniLM-L6-v2 on both sides, bfloat16 where the processor has it,
+The files are those that examples/hybrid/data.py writes; all-MiniLM-L6-v2 on both sides, bfloat16 where it is fast,
 batches of similar length, 32 rows a step, texts of at most 128 tokens. The recipe is the same for all tasks but for the data.
 The peer trains 15 epochs (SST-2 in full: 5) at 1e-4 with 10 % warm-up; where a task comes without validation rows, it trains
 on train and validation together. CPU time is user and system of training: all stages of hft with their validations, and
@@ -136,7 +136,18 @@ def _hft(recipe: Mapping[str, Any], folder: Path, seed: int, labels: Sequence[st
 
 def _peer(script: Path, task: str, folder: Path, seed: int) -> dict[str, Any]:
     files = [arms.minilm(), folder / "all.jsonl", folder / "test.jsonl"]
-    strong = ["--epochs", _EPOCHS.get(task, 15), "--lr", 1e-4, "--warmup", 0.1, "--bf16", "--group", "--seeds", seed]
+    strong = [
+        "--epochs",
+        _EPOCHS.get(task, 15),
+        "--lr",
+        1e-4,
+        "--warmup",
+        0.1,
+        *arms.fast_flags(),
+        "--group",
+        "--seeds",
+        seed,
+    ]
     found = arms.measure("Trainer", arms.HERE / "peer_predictions.py", script, *files, *strong, OMP_NUM_THREADS="1")
     digits = {name: "".join(map(str, found[name])) for name in ("predicted", "right")}
     return {"train_cpu_s": found["train_cpu_s"]} | digits

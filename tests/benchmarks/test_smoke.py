@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import arms
+
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 PEER = """
@@ -55,6 +57,11 @@ def bench(name: str, *arguments: object, environment: dict[str, str]) -> str:
     return done.stdout
 
 
+def best(*more: object) -> str:
+    """The name of the peer's arm at its best."""
+    return arms.trainer(*arms.fast_flags(), "--group", *more)
+
+
 def arms_of(output: str) -> list[list[str]]:
     """The first columns of all rows of tables, but their heads."""
     lines = [line.strip("| ").split(" | ") for line in output.splitlines() if line.startswith("| ")]
@@ -72,7 +79,7 @@ def test_finetuning(environment, tmp_path):
     peer = tmp_path / "peer.py"
     peer.write_text(PEER, encoding="utf-8")
     output = bench("finetuning", "--seeds", 0, "--limit", 40, "--peer", peer, environment=environment)
-    three = ["hft", "Trainer", "Trainer `--bf16 --group`"]
+    three = ["hft", "Trainer", best()]
     rows = arms_of(output)
     assert [row[0] for row in rows] == three * 2
     assert all(float(row[3]) > 10 for row in rows)  # megabytes were read
@@ -82,7 +89,7 @@ def test_finetuning(environment, tmp_path):
 def test_token_classification(environment):
     output = bench("token_classification", "--seeds", 0, "--epochs", 1, "--limit", 40, environment=environment)
     rows = arms_of(output)
-    sides = [f"{side}, lr {lr}" for lr in ("5e-05", "0.0001") for side in ("hft", "Trainer `--bf16 --group`")]
+    sides = [f"{side}, lr {lr}" for lr in ("5e-05", "0.0001") for side in ("hft", best())]
     assert [row[0] for row in rows] == sides
     assert all(0 <= float(row[1]) <= 100 and float(row[3]) > 0 for row in rows)
 
@@ -108,17 +115,18 @@ def test_profile_of_128_tokens_is_filled(environment, monkeypatch, tmp_path):
 def test_masked_lm(environment):
     output = bench("masked_lm", "--seeds", 0, "--limit", 34, environment=environment)
     rows = arms_of(output)
-    assert [row[0] for row in rows] == ["hft", "Trainer `--bf16`", "Trainer `--bf16 --group`"]
+    fast = arms.trainer(*arms.fast_flags())
+    assert [row[0] for row in rows] == ["hft", fast, best()]
     before = float(re.search(r"before training: ([\d.]+)", output)[1])
     assert all(float(row[4]) < before for row in rows)  # all have learned something
     # 34 rows would be two steps; without those that hft holds out they are one, for all alike.
-    assert "Steps: hft 1, Trainer `--bf16` 1, Trainer `--bf16 --group` 1." in output
+    assert f"Steps: hft 1, {fast} 1, {best()} 1." in output
 
 
 def test_question_answering(environment, tmp_path):
     arguments = ("--seeds", 0, "--lrs", 1e-4, "--epochs", 0.1, "--limit", 5, "--results", tmp_path / "results.jsonl")
     _, *rows = arms_of(bench("question_answering", *arguments, environment=environment))
-    assert [row[0] for row in rows] == ["hft, lr 0.0001", "Trainer `--bf16 --group --lr 0.0001`"]
+    assert [row[0] for row in rows] == ["hft, lr 0.0001", best("--lr", 0.0001)]
     assert all(float(row[3]) > 0 for row in rows)
     again = arms_of(bench("question_answering", *arguments, environment=environment))
     assert again[1:] == rows  # nothing is measured again
@@ -197,7 +205,8 @@ def test_augmentation(data_dir, surroundings):
     environment = surroundings | {"HFT_DATA": str(data_dir)}
     rows = arms_of(bench("augmentation", "--limit", 200, "--repeats", 1, "--seconds", 1, environment=environment))
     assert [row[0] for row in rows[:2]] == ["hft, English", "hft, Chinese"]
-    assert len([row for row in rows if row[0].startswith("synonyms, rate")]) == 8
+    for name in ("synonyms", "character-noise"):
+        assert len([row for row in rows if row[0].startswith(f"{name}, rate")]) == 8
     assert [row[0] for row in rows[-2:]] == ["1", "2 beside the one that writes"]
 
 

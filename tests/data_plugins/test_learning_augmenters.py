@@ -95,6 +95,35 @@ def test_words_that_go_with_a_label_stay(tmp_path: Path) -> None:
     assert {text.split()[0] for text in found} == {"fine", "dull"}
 
 
+def test_noise_keeps_words_that_go_with_a_label_and_makes_no_word_of_the_rows(tmp_path: Path) -> None:
+    kind = load_registry().classes("augmenter")["character-noise"]
+    table = tmp_path / "t.tsv"
+    # `film` may become `fill`, which the rows have.
+    table.write_text("m\tx|l\no\tx\n好吃\t号吃\n牛肉\t妞肉\n", encoding="utf-8")
+    rows = {
+        "superb film fill": 1,
+        "superb 好吃": 4,
+        "superb 好吃 牛肉": 3,
+        "dull film fill": 1,
+        "dull room": 4,
+        "dull 牛肉": 3,
+    }
+    texts = [text for text, count in rows.items() for _ in range(count)]
+    batch: Columns = {"text": texts, "label": [text.split()[0] for text in texts], ROW: list(range(16))}
+    training = Training(lambda: iter([batch]), Roles(text=("text",)), "label")
+    for text, wanted in {
+        "zoom film": {"zxom filx", "zoxm filx", "zoox filx", "zool filx"},
+        "superb film": {"superb filx"},
+        "好吃 牛肉": {"好吃 妞肉"},
+    }.items():
+        for keep in (True, False):
+            settings = {"type": "character-noise", "table": table, "rate": 1.0, "keep_labels": keep}
+            editor = kind.model_validate(settings).editor(training)
+            edits = editor(TextBatch([text] * 60, [[]] * 60, {}), RowRandom(1, np.arange(60)))
+            found = {apply(text, own) for own in edits}
+            assert found <= wanted if keep else found - wanted, (text, found)
+
+
 def test_sentence_mix_takes_from_the_same_label(folders: dict[str, Path]) -> None:
     mix = load_registry().classes("augmenter")["sentence-mix"].model_validate({"type": "sentence-mix"})
     for texts in (ENGLISH, CHINESE):

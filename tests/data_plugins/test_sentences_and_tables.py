@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hft_core import Augmenter, DataError, LearningAugmenter, RowRandom
+from hft_core import DataError, RowRandom
 from hft_core.registry import load_registry
 from hft_core.runtime.edits import apply
 from hft_plugins.augmenters.words import sentences
@@ -66,5 +67,26 @@ def test_bad_tables_name_the_line(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="line 2"):
         noise.edits(["abc"], [[]], RowRandom(0, np.arange(1)))
-    assert isinstance(noise, Augmenter)
-    assert not isinstance(noise, LearningAugmenter)
+
+
+def damaged(path: Path) -> None:
+    """Cut a packed file, and put other bytes into its middle."""
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 8] = b"\xff\x00" * 4
+    path.write_bytes(data[:-6])
+
+
+def test_damaged_packed_tables_name_the_file(tmp_path: Path) -> None:
+    lines = "".join(f"word{number}\tother{number * 7919}\n" for number in range(500))
+    path = tmp_path / "t.tsv.gz"
+    path.write_bytes(gzip.compress(lines.encode()))
+    for name in ("synonyms", "character-noise"):
+        load_registry().classes("augmenter")[name].model_validate({"type": name, "table": path}).edits(
+            ["abc"], [[]], RowRandom(0, np.arange(1))
+        )
+    damaged(path)
+    for name in ("synonyms", "character-noise"):
+        augmenter = load_registry().classes("augmenter")[name].model_validate({"type": name, "table": path})
+        with pytest.raises(DataError, match=r"t\.tsv\.gz: the table .*cannot be read"):
+            augmenter.edits(["abc"], [[]], RowRandom(0, np.arange(1)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,13 +125,3 @@ def test_the_examples_are_valid(example: Path, registry: Registry, monkeypatch: 
 
 def test_there_are_examples() -> None:
     assert "quickstart" in [file.parent.name for file in EXAMPLES]
-
-
-def test_checking_a_recipe_is_quick(tiny: Any, hft: Callable[..., Any]) -> None:
-    """Loose bound; the figure is in docs/benchmarks.md."""
-    import resource
-
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert hft("check", tiny.write()).code == 0
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2.0

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from hft_core import Augmenter, DataError, Edit, RowRandom, Spans
+from hft_core import DataError, Edit, Editor, LearningAugmenter, RowRandom, Spans, TextBatch, Training
+from hft_plugins.augmenters.label_words import label_weights
 from hft_plugins.augmenters.longest import word_lengths
 from hft_plugins.augmenters.protected import PROTECTED
 from hft_plugins.augmenters.table import UNREADABLE, read_tsv
-from hft_plugins.augmenters.words import chosen, draws, is_free, is_unspaced, pick, segmented, share, spelt_like
+from hft_plugins.augmenters.words import draws, is_free, is_unspaced, segmented, share, spelt_like
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _OCR = "a:o e:c c:e,o o:0,c l:1,i i:l,1 s:5 b:6,h g:9,q q:g h:b n:r,u u:v v:u z:2 t:f f:t m:rn w:vv d:cl rn:m cl:d vv:w ri:n"
@@ -22,7 +24,7 @@ Confusions = Mapping[str, tuple[str, ...]]
 """What a character, or several, may be taken for."""
 
 
-class CharacterNoise(Augmenter):
+class CharacterNoise(LearningAugmenter):
     """Takes characters for others: neighbours on the keyboard, what scanners confuse, or a table of your own.
 
     In words with spaces one place a word changes, never in negations, degree words and function words. A table of
@@ -35,40 +37,79 @@ class CharacterNoise(Augmenter):
     taken for, separated by `|` or tabs."""
     rate: float = Field(default=0.05, gt=0, le=1)
     """Share of the words (in Chinese: characters) that change: at least one."""
+    keep_labels: bool = True
+    """Words that go with a label in the training rows stay, and no word of these rows comes in. Of the others, those come
+    first on which a label hangs least, as in `synonyms`. For tasks with one label a row."""
 
-    def edits(self, texts: Sequence[str], spans: Sequence[Spans], random: RowRandom) -> list[list[Edit]]:
-        """Give one edit a changed place. Raises DataError where the table cannot be read."""
-        confusions = _confusions(self.table)
-        lengths = word_lengths(PROTECTED.union(confusions))
-        rows = [_places(text, own, confusions, lengths) for text, own in zip(texts, spans, strict=True)]
-        counts = [min(share(self.rate, count), len(places)) for count, places in rows]
-        result: list[list[Edit]] = []
-        for text, (_, places), count, numbers in zip(
-            texts, rows, counts, draws(random, [2 * count for count in counts]), strict=True
-        ):
-            edits: list[Edit] = []
-            for index, number in zip(chosen(len(places), numbers[:count]), numbers[count : 2 * count], strict=True):
-                start, end = places[index][int(number * len(places[index]))]
-                others = confusions[text[start:end].lower()]
-                edits.append(Edit(start, end, spelt_like(text[start:end], others[pick(number, len(others))])))
-            result.append(sorted(edits))
-        return result
+    def editor(self, training: Training) -> Editor:
+        """Read the table, and learn which words go with a label. Raises DataError where the table cannot be read."""
+        noise = _Noise(_confusions(self.table), training if self.keep_labels else Training())
+
+        def edits(batch: TextBatch, random: RowRandom) -> list[list[Edit]]:
+            rows = [noise.words(text, own) for text, own in zip(batch.texts, batch.spans, strict=True)]
+            numbers = draws(random, [2 * len(found) for _, found in rows])
+            return [
+                noise.edits(text, found, share(self.rate, count), drawn)
+                for text, (count, found), drawn in zip(batch.texts, rows, numbers, strict=True)
+            ]
+
+        return edits
 
 
-def _places(
-    text: str, spans: Spans, confusions: Confusions, lengths: Mapping[str, Sequence[int]]
-) -> tuple[int, list[list[tuple[int, int]]]]:
-    """Give the number of words, and for each that may change the places where it can."""
-    found = segmented(text, confusions, PROTECTED, lengths)
-    words: list[list[tuple[int, int]]] = []
-    for start, end, word in found:
-        if word in PROTECTED:
-            continue
-        places = [(start, end)] if is_unspaced(word[0]) else _within(start, word, confusions)
-        free = [place for place in places if text[slice(*place)].lower() in confusions and is_free(*place, spans)]
-        if free:
-            words.append(free)
-    return len(found), words
+class _Word(NamedTuple):
+    """A word that may change."""
+
+    start: int
+    end: int
+    places: Sequence[tuple[int, int]]
+    """Where it can."""
+    weight: float
+    """How much a label hangs on it."""
+
+
+class _Noise:
+    """The words that may change, and what they become."""
+
+    def __init__(self, confusions: Confusions, training: Training):
+        self._confusions = confusions
+        self._lengths = word_lengths(PROTECTED.union(confusions))
+        self._weights = label_weights(training, lambda text: (word for _, _, word in self._segmented(text)))
+
+    def _segmented(self, text: str) -> list[tuple[int, int, str]]:
+        return segmented(text, self._confusions, PROTECTED, self._lengths)
+
+    def words(self, text: str, spans: Spans) -> tuple[int, list[_Word]]:
+        """Give the number of words, and those that may change."""
+        found = self._segmented(text)
+        words: list[_Word] = []
+        for start, end, word in found:
+            weight = self._weights.get(word, 0.0)
+            if word in PROTECTED or weight == inf:
+                continue
+            places = [(start, end)] if is_unspaced(word[0]) else _within(start, word, self._confusions)
+            free = [
+                place for place in places if text[slice(*place)].lower() in self._confusions and is_free(*place, spans)
+            ]
+            if free:
+                words.append(_Word(start, end, free, weight))
+        return len(found), words
+
+    def edits(self, text: str, words: Sequence[_Word], count: int, numbers: Sequence[float]) -> list[Edit]:
+        """Change so many words by two numbers in [0, 1) for each; those of little weight come first."""
+        order = sorted(range(len(words)), key=lambda at: words[at].weight + numbers[at])
+        edits: list[Edit] = []
+        for at in sorted(order[:count]):
+            if changes := list(self._changes(text, words[at])):
+                edits.append(changes[int(numbers[len(words) + at] * len(changes))])
+        return edits
+
+    def _changes(self, text: str, word: _Word) -> Iterator[Edit]:
+        """Give what may happen to a word, but for what makes another one of the training rows of it."""
+        for start, end in word.places:
+            for other in self._confusions[text[start:end].lower()]:
+                after = text[word.start : start] + other + text[end : word.end]
+                if after.lower() not in self._weights:
+                    yield Edit(start, end, spelt_like(text[start:end], other))
 
 
 def _within(start: int, word: str, confusions: Confusions) -> list[tuple[int, int]]:
