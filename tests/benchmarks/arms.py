@@ -72,6 +72,21 @@ def measure_hft(recipe: Mapping[str, Any], seed: int, folder: Path, *flags: obje
     return measure("hft", HERE / "train_recipe.py", file, folder, *flags, HFT_STORE=f"{folder}/store", **environment)
 
 
+def kept(file: Path | None, key: list[Any], measure: Callable[[], Result]) -> Result:
+    """Give a result that is in the file already, else measure it and put it there."""
+    if file is not None and file.is_file():
+        for line in file.read_text("utf-8").splitlines():
+            known = json.loads(line)
+            if known["key"] == key:
+                result: Result = known["result"]
+                return result
+    result = measure()
+    if file is not None:
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"key": key, "result": result}) + "\n")
+    return result
+
+
 def apart(function: Callable[..., _T], *arguments: object) -> _T:
     """Call a module's function in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:

@@ -54,25 +54,10 @@ def main() -> None:
                 own, peer = f"hft, lr {lr:g}", arms.trainer(*arms.fast_flags(), "--group", "--lr", f"{lr:g}")
                 key = [options.language, options.no_answer, options.limit, options.epochs, seed]
                 measured = _hft(folder, options, lr, seed)
-                runs.setdefault(own, []).append(_kept(options.results, [own, *key], measured))
+                runs.setdefault(own, []).append(arms.kept(options.results, [own, *key], measured))
                 measured = _peer(folder, options, lr, seed)
-                runs.setdefault(peer, []).append(_kept(options.results, [peer, *key], measured))
+                runs.setdefault(peer, []).append(arms.kept(options.results, [peer, *key], measured))
     _print(runs)
-
-
-def _kept(file: Path | None, key: list[Any], measure: Callable[[], arms.Result]) -> arms.Result:
-    """Give a result that is in the file already, else measure it and put it there."""
-    if file is not None and file.is_file():
-        for line in file.read_text("utf-8").splitlines():
-            known = json.loads(line)
-            if known["key"] == key:
-                result: arms.Result = known["result"]
-                return result
-    result = measure()
-    if file is not None:
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"key": key, "result": result}) + "\n")
-    return result
 
 
 def _write(folder: Path, language: str, no_answer: float, limit: int | None) -> None:

