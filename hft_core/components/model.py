@@ -53,6 +53,11 @@ class TextEncoder(Preprocessor, Protocol):
     vocabulary: int
     """Number of different token ids."""
 
+    @property
+    def targets(self) -> TextEncoder:
+        """What turns texts that are to be written into tokens: itself, unless the model has another tokenizer for them."""
+        ...
+
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Arrays:
         """Turn texts (and their second halves) into ragged model inputs, one entry per text."""
         ...

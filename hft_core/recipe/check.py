@@ -251,4 +251,5 @@ def _metrics(recipe: Recipe) -> Iterator[Problem]:
         whose = (
             "the task's metrics" if recipe.evaluate.metrics else "the task's usual metrics, and `metrics` names none"
         )
-        yield ("evaluate", "best"), f"{best!r} is not among {whose}{nearest(best, names)} There are {', '.join(names)}"
+        known = f"There are {', '.join(names)}; to choose by another metric, put it into `evaluate.metrics`"
+        yield ("evaluate", "best"), f"{best!r} is not among {whose}{nearest(best, names)} {known}"

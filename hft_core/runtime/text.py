@@ -16,6 +16,8 @@ from tokenizers import Tokenizer
 
 from hft_core.runtime.ragged import Arrays, Ragged, concatenated
 
+TARGET = "target_tokenizer.json"
+"""The file with the tokenizer for texts that are written, where that is another than the one for texts that are read."""
 _NOWHERE = (0, 0)
 """The characters of a token that stands for none."""
 _AT_ONCE = 1000
@@ -32,9 +34,10 @@ class TextPreprocessor:
 
     module = "hft_core.runtime.text"
 
-    def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]):
-        """`settings`: see `settings()`; `tokenizer` is changed (padding off, truncation set)."""
+    def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any], target: Tokenizer | None = None):
+        """`settings`: see `settings()`; `tokenizer` is changed (padding off, truncation set). `target`: see `targets`."""
         self.tokenizer = tokenizer
+        self._target = target
         self.max_length: int = settings["max_length"]
         self.pad_id: int = settings["pad_id"]
         self.padding_side: str = settings["padding_side"]
@@ -60,6 +63,8 @@ class TextPreprocessor:
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, and tokenizer_config.json so that transformers' AutoTokenizer reads the folder too."""
         self.tokenizer.save(str(folder / "tokenizer.json"))
+        if self._target is not None:
+            self._target.save(str(folder / TARGET))
         tokens = {f"{role}_token": self.tokenizer.id_to_token(id) for role, id in self.special.items()}
         config = {
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -71,6 +76,11 @@ class TextPreprocessor:
         }
         text = json.dumps(config, ensure_ascii=False, indent=2)
         (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
+
+    @property
+    def targets(self) -> TextPreprocessor:
+        """What turns texts that are to be written into tokens: itself, unless the model has another tokenizer for them."""
+        return self if self._target is None else TextPreprocessor(self._target, self.settings())
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Arrays:
         """Give ragged `input_ids` int32 and, for pairs where the model wants it, `token_type_ids`.
@@ -274,5 +284,10 @@ def _pieces(texts: Sequence[Any]) -> list[slice]:
 
 
 def load(folder: Path, settings: Mapping[str, Any]) -> TextPreprocessor:
-    """Restore a preprocessor from tokenizer.json in `folder` and its `settings`."""
-    return TextPreprocessor(Tokenizer.from_file(str(folder / "tokenizer.json")), settings)
+    """Restore a preprocessor from tokenizer.json in `folder`, the target's beside it if there is one, and its `settings`."""
+    target = folder / TARGET
+    return TextPreprocessor(
+        Tokenizer.from_file(str(folder / "tokenizer.json")),
+        settings,
+        Tokenizer.from_file(str(target)) if target.is_file() else None,
+    )

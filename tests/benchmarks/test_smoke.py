@@ -256,12 +256,12 @@ def test_ablation(environment):
 
 
 def test_chinese(data_dir, surroundings, tmp_path):
-    arguments = ("--folder", tmp_path, "--limit", 40, "--sizes", 500, "--seeds", 1, "--epochs", 1)
+    arguments = ("--folder", tmp_path, "--limit", 16, "--sizes", 500, "--seeds", 1, "--epochs", 1)
     output = bench("chinese", *arguments, environment=surroundings | {"HFT_DATA": str(data_dir)})
     [row] = arms_of(output)
-    assert row[0] == "40"
+    assert row[0] == "16"
     assert all(0 <= float(row[place]) <= 100 for place in (1, 3))
-    assert re.search(r"pre-training: 40 reviews, [\d,]+ steps", output)
+    assert re.search(r"pre-training: 16 reviews, [\d,]+ steps", output)
 
 
 def test_diagnosis(data_dir, surroundings, tmp_path):

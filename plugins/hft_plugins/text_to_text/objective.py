@@ -43,7 +43,7 @@ class Seq2Seq(Objective):
         assert stream.task is not None  # needs_task
         arrays = stream.task.encode(columns, stream.preprocessor, stream.facts)
         [target] = stream.roles.target
-        labels = text_encoder(stream.preprocessor).encode(columns[target])["input_ids"]
+        labels = text_encoder(stream.preprocessor).targets.encode(columns[target])["input_ids"]
         assert isinstance(labels, Ragged)
         labels = _ended(labels, _end(stream))
         longest = stream.preprocessor.settings()["max_length"]
@@ -80,7 +80,7 @@ def _whole(labels: Ragged, texts: list[str], longest: int, stream: Stream) -> ND
     fits = labels.lengths <= longest
     special = set(stream.preprocessor.settings()["special"].values())
     full = np.flatnonzero(labels.lengths >= longest).tolist()  # shorter ones were not cut
-    bare = text_encoder(stream.preprocessor).bare([texts[place] for place in full])
+    bare = text_encoder(stream.preprocessor).targets.bare([texts[place] for place in full])
     for place, ids in zip(full, bare, strict=True):
         fits[place] &= len(_plain(ids, special)) == len(_plain(labels[place].tolist(), special))
     return fits

@@ -141,6 +141,11 @@ class TransformersModel(Model):
 
         assert self.extend_vocabulary is not None
         wanted = self.extend_vocabulary
+        if old.targets is not old:
+            raise PluginError(
+                "model: `extend_vocabulary` is for one tokenizer, and this model has two, one for what it reads and one for "
+                "what it writes; leave it out"
+            )
         words = new_words(old.tokenizer, old.special.get("unk"), texts, wanted.size, wanted.minimum)
         add(old.tokenizer, words)
         return TextPreprocessor(old.tokenizer, old.settings())

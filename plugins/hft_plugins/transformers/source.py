@@ -64,7 +64,7 @@ def _from_hub(name: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "*.txt", "*.model"]
+    wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*.spm"]
     try:
         try:
             cached = Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=True))

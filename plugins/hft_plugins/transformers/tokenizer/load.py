@@ -9,7 +9,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from hft_core import PluginError
-from hft_core.runtime.text import TextPreprocessor
+from hft_core.runtime.text import TARGET, TextPreprocessor
+from hft_plugins.transformers.tokenizer.marian import from_marian, is_marian
 from hft_plugins.transformers.tokenizer.special import FAMILIES, ROLES
 
 _LONGEST_DEFAULT = 512
@@ -20,7 +21,7 @@ _USUAL = {role: [names[role] for names in FAMILIES.values() if role in names] fo
 def from_folder(folder: Path, max_length: int | None) -> TextPreprocessor:
     """Load the tokenizer of a transformers folder. Raises PluginError where it does not match the weights."""
     config = _settings(folder / "config.json")
-    tokenizer = _load(folder)
+    tokenizer, target = _load(folder)
     special = _special_tokens(folder, tokenizer)
     vocabulary = config.get("vocab_size")
     if vocabulary is not None and tokenizer.get_vocab_size() > vocabulary:
@@ -48,6 +49,7 @@ def from_folder(folder: Path, max_length: int | None) -> TextPreprocessor:
             "inputs": inputs,
             "special": special,
         },
+        target,
     )
 
 
@@ -95,13 +97,17 @@ def from_file(path: Path) -> Tokenizer:
     return _parsed(file)
 
 
-def _load(folder: Path) -> Tokenizer:
+def _load(folder: Path) -> tuple[Tokenizer, Tokenizer | None]:
+    """The tokenizer, and the one for texts that are written where that is another."""
     if (folder / "tokenizer.json").is_file():
-        return _parsed(folder / "tokenizer.json")
+        target = folder / TARGET
+        return _parsed(folder / "tokenizer.json"), _parsed(target) if target.is_file() else None
+    if is_marian(folder):
+        return from_marian(folder)
     from transformers import AutoTokenizer  # only it knows how to convert the older formats
 
     try:
-        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False).backend_tokenizer
+        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False).backend_tokenizer, None
     except Exception as error:  # conversion fails in many ways; to a user they mean the same
         raise PluginError(f"model: the tokenizer in {folder} cannot be converted to tokenizer.json: {error}") from error
 
