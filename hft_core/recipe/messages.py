@@ -53,8 +53,15 @@ def messages(
     for item, location, _ in items:
         if form := _FORMS.get(item["type"]):
             forms[location][form] = None
+    meant = {
+        (*location[:-1], near)
+        for item, location, models in items
+        if item["type"] == "extra_forbidden" and (near := _near(location[-1], _fields(models)))
+    }
     result = []
     for item, location, models in items:
+        if item["type"] == "missing" and location in meant:
+            continue  # it is there, misspelt, which is said once
         if item["type"] in _FORMS:
             sentence = f"expected {' or '.join(forms[location])}, found {_shown(item['input'])}{_as_type(item, models)}"
         else:
@@ -144,9 +151,14 @@ def _shown(value: Any) -> str:
     return given if len(given) < 60 else given[:57] + "…"
 
 
-def _nearest(given: Any, known: list[str]) -> str:
+def _near(given: Any, known: list[str]) -> str | None:
     near = get_close_matches(str(given), known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else "."
+    return near[0] if near else None
+
+
+def _nearest(given: Any, known: list[str]) -> str:
+    near = _near(given, known)
+    return f"; did you mean {near!r}?" if near else "."
 
 
 def _as_type(item: Any, models: list[Any]) -> str:

@@ -135,6 +135,7 @@ def test_a_typo_in_a_key(name: str, place: Place, load: Callable[[dict[str, Any]
         assert f"data.{typo}" in message
     else:
         assert f"unknown key {typo!r}; did you mean {key!r}?" in message
+        assert f"{key!r} is missing" not in message  # once is enough
     lines = Path("recipe.yaml").read_text("utf-8").splitlines()
     line = next(number for number, text in enumerate(lines, 1) if f'"{typo}"' in text)
     assert f"recipe.yaml, line {line}, " in message

@@ -124,7 +124,11 @@ def test_delete() -> None:
         "good, 2 stars",
         "good film, 2",
     }
-    assert set(variants(RandomDelete(type="random-delete"), "不好吃，3次")) == {"不吃，3次", "不好，3次", "不好吃，3"}
+    assert set(variants(RandomDelete(type="random-delete"), "不好吃，3次")) == {
+        "不吃，3次",
+        "不好，3次",
+    }  # a unit stays
+    assert variants(RandomDelete(type="random-delete", rate=1.0), "3个4元")[0] == "3个4元"  # and no 34
     whole = variants(RandomDelete(type="random-delete", rate=1.0), "one two three four")
     assert {len(text.split()) for text in whole} == {1}
     assert all(text == text.strip() for text in whole)

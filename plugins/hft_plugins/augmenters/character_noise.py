@@ -13,7 +13,7 @@ from pydantic import Field
 from hft_core import DataError, Edit, Editor, LearningAugmenter, RowRandom, Spans, TextBatch, Training
 from hft_plugins.augmenters.label_words import label_weights
 from hft_plugins.augmenters.longest import word_lengths
-from hft_plugins.augmenters.protected import PROTECTED
+from hft_plugins.augmenters.protected import PROTECTED, may_come_in
 from hft_plugins.augmenters.table import UNREADABLE, read_tsv
 from hft_plugins.augmenters.words import draws, is_free, is_unspaced, segmented, share, spelt_like
 
@@ -38,8 +38,9 @@ class CharacterNoise(LearningAugmenter):
     rate: float = Field(default=0.05, gt=0, le=1)
     """Share of the words (in Chinese: characters) that change: at least one."""
     keep_labels: bool = True
-    """Words that go with a label in the training rows stay, and no word of these rows comes in. Of the others, those come
-    first on which a label hangs least, as in `synonyms`. For tasks with one label a row."""
+    """Words that go with a label in the training rows stay, and no word of these rows comes in (in Chinese: none that goes
+    with a label). Of the others, those come first on which a label hangs least, as in `synonyms`. For tasks with one label a
+    row."""
 
     def editor(self, training: Training) -> Editor:
         """Read the table, and learn which words go with a label. Raises DataError where the table cannot be read."""
@@ -104,11 +105,13 @@ class _Noise:
         return edits
 
     def _changes(self, text: str, word: _Word) -> Iterator[Edit]:
-        """Give what may happen to a word, but for what makes another one of the training rows of it."""
+        """Give what may happen to a word, but for what makes a word of it that is not to come in."""
+        unspaced = is_unspaced(text[word.start])  # what sounds or looks alike is a word there, too
         for start, end in word.places:
             for other in self._confusions[text[start:end].lower()]:
-                after = text[word.start : start] + other + text[end : word.end]
-                if after.lower() not in self._weights:
+                after = (text[word.start : start] + other + text[end : word.end]).lower()
+                fits = self._weights.get(after, 0.0) < inf if unspaced else after not in self._weights
+                if fits and may_come_in(after):
                     yield Edit(start, end, spelt_like(text[start:end], other))
 
 

@@ -15,6 +15,8 @@ _LEAST = 3
 """Rows that a word must stand in before it can be said to go with a label."""
 _GOES_WITH = 2.0
 """Standard deviations from the rows that chance has, from which it does."""
+_SHARE = 0.05
+"""Share of its rows by which it has to, too: of thousands of rows chance explains hardly any difference, however small."""
 _RARE = ((1, 0.0), (3, 1.0), (10, 2.0))
 """Below so many rows: the weight. A model knows nothing of a word that it has not met, and of rare ones what chance has it."""
 _MARGIN = 0.5
@@ -45,21 +47,23 @@ def label_weights(training: Training, words_of: Callable[[str], Iterable[str]]) 
             labels[str(label)] += 1
         if labels.total() >= _MOST_ROWS:
             break
-    return {word: _weight(count, _leaning(word, count, by_label, labels)) for word, count in rows.items()}
+    return {word: _weight(count, *_leaning(word, count, by_label, labels)) for word, count in rows.items()}
 
 
-def _leaning(word: str, count: int, by_label: Mapping[str, Counter[str]], labels: Counter[str]) -> float:
-    """Standard deviations by which a word stands in the rows of a label more often than chance has it; of the largest."""
-    most = 0.0
+def _leaning(word: str, count: int, by_label: Mapping[str, Counter[str]], labels: Counter[str]) -> tuple[float, float]:
+    """By how much a word stands in the rows of a label more often than chance has it: standard deviations, and share of the
+    word's rows; of the label where it is most."""
+    most = (0.0, 0.0)
     for label, size in labels.items():
         share = size / labels.total()
-        deviation = (count * share * (1 - share)) ** 0.5
-        most = max(most, (by_label[label][word] - count * share) / deviation if deviation else 0.0)
+        deviation = (share * (1 - share) / count) ** 0.5
+        more = by_label[label][word] / count - share
+        most = max(most, (more / deviation if deviation else 0.0, more))
     return most
 
 
-def _weight(count: int, leaning: float) -> float:
-    if count >= _LEAST and leaning >= _GOES_WITH:
+def _weight(count: int, leaning: float, more: float) -> float:
+    if count >= _LEAST and leaning >= _GOES_WITH and more >= _SHARE:
         return inf
     for below, weight in _RARE:
         if count < below:

@@ -12,6 +12,7 @@ _NEGATIONS = """
 """
 NEGATIONS = frozenset(_NEGATIONS.split())
 """Negations, which also random-delete leaves in place; `wo` and `ca` are halves of a split `wo n't`, `ca n't`."""
+_NEGATING = frozenset(word for word in NEGATIONS if len(word) == 1)
 
 _DEGREES = """
     very too so quite rather really almost nearly just only even more most less least much many few little
@@ -41,5 +42,16 @@ _FUNCTION_WORDS = """
     呀 嘛 就 都 也 还 又 再 才 把 被 给 让 从 向 到 对 可以 可能 应该 必须 需要
 """
 
-PROTECTED = NEGATIONS.union(_DEGREES.split(), _NUMBERS.split(), _FUNCTION_WORDS.split())
+DEGREES = frozenset(_DEGREES.split())
+PROTECTED = NEGATIONS.union(DEGREES, _NUMBERS.split(), _FUNCTION_WORDS.split())
 """Negations, degree words, numbers and function words: no synonym replaces them."""
+
+
+def negates(text: str) -> bool:
+    """Whether a word is a negation, or has a Chinese one within: 不满意, 咬不动."""
+    return text.lower().replace("’", "'") in NEGATIONS or not _NEGATING.isdisjoint(text)
+
+
+def may_come_in(word: str) -> bool:
+    """Whether a word can stand for another: no negation, degree word, number or function word comes into a text."""
+    return word.lower() not in PROTECTED and not negates(word)

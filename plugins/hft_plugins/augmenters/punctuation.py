@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from hft_core import Augmenter, Edit, RowRandom, Spans
-from hft_plugins.augmenters.words import chosen, draws, is_free, is_unspaced, words
+from hft_plugins.augmenters.words import chosen, draws, is_clitic, is_free, is_unspaced, words
 
 _WIDE = str.maketrans(".;?:!,", "。；？：！，")
 
@@ -25,7 +25,11 @@ class Punctuation(Augmenter):
     def edits(self, texts: Sequence[str], spans: Sequence[Spans], random: RowRandom) -> list[list[Edit]]:
         """Give one edit a mark."""
         places = [
-            [match.start() for match in words(text) if is_free(match.start(), match.start(), own)]
+            [
+                match.start()
+                for match in words(text)
+                if not is_clitic(match[0]) and is_free(match.start(), match.start(), own)
+            ]
             for text, own in zip(texts, spans, strict=True)
         ]
         most = [min(len(own), max(1, int(self.rate * len(own)))) for own in places]

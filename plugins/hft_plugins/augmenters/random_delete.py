@@ -8,12 +8,12 @@ from typing import Literal
 from pydantic import Field
 
 from hft_core import Augmenter, Edit, RowRandom, Spans
-from hft_plugins.augmenters.protected import NEGATIONS
+from hft_plugins.augmenters.protected import negates
 from hft_plugins.augmenters.words import chosen, draws, is_free, share, words
 
 
 class RandomDelete(Augmenter):
-    """Deletes words (in Chinese: characters) with the space before them; never negations, numbers or punctuation."""
+    """Deletes words (in Chinese: characters) with the space before them; never negations, numbers, their units or punctuation."""
 
     type: Literal["random-delete"]
     rate: float = Field(default=0.1, gt=0, le=1)
@@ -38,10 +38,11 @@ def _deletable(text: str, spans: Spans) -> tuple[int, list[tuple[int, int]]]:
     for match in words(text):
         count += 1
         start, end = match.span()
+        unit = start > 0 and text[start - 1].isdigit()  # without it, two numbers could become one
         gap = text[before:start]
         start -= len(gap) - len(gap.rstrip())
         before = end
-        if match[0].lower().replace("’", "'") not in NEGATIONS and (not spans or is_free(start, end, spans)):
+        if not unit and not negates(match[0]) and (not spans or is_free(start, end, spans)):
             places.append((start, end))
     return count, places
 

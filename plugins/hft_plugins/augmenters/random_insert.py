@@ -12,13 +12,16 @@ from pydantic import Field
 
 from hft_core import Edit, Editor, LearningAugmenter, RowRandom, Spans, TextBatch, Training
 from hft_plugins.augmenters.lookup import Lookup
-from hft_plugins.augmenters.protected import PROTECTED
-from hft_plugins.augmenters.table import ENGLISH, load
-from hft_plugins.augmenters.words import draws, is_free, is_unspaced, pick, share, words
+from hft_plugins.augmenters.protected import DEGREES, PROTECTED, negates
+from hft_plugins.augmenters.table import ENGLISH, Table, load
+from hft_plugins.augmenters.words import draws, is_clitic, is_free, is_unspaced, pick, segmented, share
 
 
 class RandomInsert(LearningAugmenter):
-    """Inserts synonyms of a text's own words at random places (the random insertion of EDA, Wei and Zou 2019)."""
+    """Inserts synonyms of a text's own words at random places (the random insertion of EDA, Wei and Zou 2019).
+
+    Not behind a negation or a degree word, which would be said of another word then.
+    """
 
     type: Literal["random-insert"]
     rate: float = Field(default=0.1, gt=0, le=1)
@@ -40,20 +43,31 @@ class RandomInsert(LearningAugmenter):
         counts = [share(self.rate, count) if own else 0 for count, own in zip(found.counts.tolist(), each, strict=True)]
         numbers = draws(random, [2 * count for count in counts])
         return [
-            _insertions(text, spans, own, drawn, lookup)
+            _insertions(text, spans, own, drawn, lookup.table)
             for text, spans, own, drawn in zip(batch.texts, batch.spans, candidates, numbers, strict=True)
         ]
 
 
 def _insertions(
-    text: str, spans: Spans, candidates: Sequence[tuple[int, int]], numbers: Sequence[float], lookup: Lookup
+    text: str, spans: Spans, candidates: Sequence[tuple[int, int]], numbers: Sequence[float], table: Table
 ) -> list[Edit]:
-    places = [match.start() for match in words(text) if is_free(match.start(), match.start(), spans)] if numbers else []
+    places = [place for place in _places(text, table) if is_free(place, place, spans)] if numbers else []
     edits: dict[int, Edit] = {}
     for first, second in zip(numbers[::2], numbers[1::2], strict=True) if places else ():
         place = places[int(first * len(places))]
         start, end = candidates[int(second * len(candidates))]
-        synonyms = lookup.table.entries[text[start:end].lower()].synonyms
+        synonyms = table.entries[text[start:end].lower()].synonyms
         word = synonyms[pick(second, len(synonyms))]
         edits[place] = Edit(place, place, word if is_unspaced(text[place]) else word + " ")
     return sorted(edits.values())
+
+
+def _places(text: str, table: Table) -> list[int]:
+    """Where words begin, but for clitics, and for words that one before them negates or grades."""
+    found = segmented(text, table.entries, PROTECTED, table.lengths)
+    before = ["", *(word for _, _, word in found)]
+    return [
+        start
+        for previous, (start, _, word) in zip(before, found, strict=False)
+        if not (is_clitic(word) or negates(previous) or previous in DEGREES)
+    ]

@@ -9,14 +9,15 @@ from typing import Literal
 from pydantic import Field
 
 from hft_core import Augmenter, Edit, RowRandom, Spans
-from hft_plugins.augmenters.words import chosen, draws, is_free, share, words
+from hft_plugins.augmenters.protected import negates
+from hft_plugins.augmenters.words import chosen, draws, is_clitic, is_free, share, words
 
 
 class RandomSwap(Augmenter):
     """Swaps neighbouring words (in Chinese: characters) with only whitespace between them.
 
-    Unlike the random swap of EDA (Wei and Zou 2019), no word leaves its clause: a negation that
-    moves across a comma would turn the meaning.
+    Unlike in the random swap of EDA (Wei and Zou 2019), no word leaves its clause, and negations stay where they are: moved,
+    they would turn the meaning. So do clitics ("it 's").
     """
 
     type: Literal["random-swap"]
@@ -43,9 +44,12 @@ class RandomSwap(Augmenter):
 def _swaps(text: str, spans: Spans) -> tuple[int, list[Edit]]:
     """Give the number of words and every swap of neighbours that is possible."""
     places = [match.span() for match in words(text)]
+    stays = [negates(text[slice(*place)]) or is_clitic(text[slice(*place)]) for place in places]
+    leaned_on = [is_clitic(text[slice(*place)]) for place in places[1:]] + [False]
     swaps: list[Edit] = []
-    for (start, middle), (after, end) in pairwise(places):
+    for at, ((start, middle), (after, end)) in enumerate(pairwise(places)):
         gap, left, right = text[middle:after], text[start:middle], text[after:end]
-        if not gap.strip() and left != right and (not spans or is_free(start, end, spans)):
+        moves = not (stays[at] or stays[at + 1] or leaned_on[at + 1])
+        if moves and not gap.strip() and left != right and (not spans or is_free(start, end, spans)):
             swaps.append(Edit(start, end, right + gap + left))
     return len(places), swaps

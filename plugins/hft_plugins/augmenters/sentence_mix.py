@@ -14,7 +14,8 @@ _MOST = 10_000
 class SentenceMix(LearningAugmenter):
     """Inserts a sentence out of another training row with the same label, between two sentences or at an end.
 
-    For tasks with one text and one label a row; nothing is made for others.
+    For tasks with one text and one label a row; nothing is made for others. Sentences with relation markers (`<< >>`,
+    `[[ ]]`) go into no other text.
     """
 
     type: Literal["sentence-mix"]
@@ -29,7 +30,7 @@ class SentenceMix(LearningAugmenter):
             for value, text in zip(columns[label], columns[training.roles.text[0]], strict=True):
                 pool = pools.setdefault(str(value), [])
                 if len(pool) < _MOST:
-                    pool += [own for start, end in sentences(text) if (own := text[start:end].strip())]
+                    pool += [own for start, end in sentences(text) if _goes(own := text[start:end].strip())]
 
         def edits(batch: TextBatch, random: RowRandom) -> list[list[Edit]]:
             draws = random.uniform(2).tolist()
@@ -39,6 +40,11 @@ class SentenceMix(LearningAugmenter):
             ]
 
         return edits
+
+
+def _goes(sentence: str) -> bool:
+    """Whether a sentence says something in another text, too."""
+    return bool(sentence) and not any(mark in sentence for mark in ("<<", ">>", "[[", "]]"))
 
 
 def _insertion(text: str, spans: Spans, pool: list[str], numbers: list[float]) -> list[Edit]:

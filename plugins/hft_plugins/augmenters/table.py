@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from hft_core import DataError
 from hft_plugins.augmenters.longest import word_lengths
+from hft_plugins.augmenters.protected import PROTECTED, may_come_in, negates
 from hft_plugins.augmenters.words import is_unspaced
 
 ENGLISH = Path(__file__).parent / "lexicon" / "english.tsv.gz"
@@ -42,6 +43,8 @@ class Table(NamedTuple):
 
 def load(path: Path, protected: frozenset[str]) -> Table:
     """Give the table of a file, in UTF-8; one whose name ends in `.gz` is compressed. Single Han characters have no entry.
+
+    Protected words do not come in either; out of a wordnet no word with a negation or a digit within does, nor goes.
 
     Either one word a line: the word, a tab, its synonyms separated by ``|`` or tabs; a list that begins with ~ is
     a wide one; lines that begin with # are comments. Or a tab file of the Open Multilingual Wordnet (lines of synset, kind
@@ -90,7 +93,8 @@ def _tsv(path: Path, lines: Iterable[tuple[int, str]]) -> dict[str, Entry]:
             )
         wide = rest[0].startswith("~")
         rest[0] = rest[0].removeprefix("~")
-        entries[word] = Entry(int(wide), tuple(other for other in dict.fromkeys(rest) if other and other != word))
+        kept = (other for other in dict.fromkeys(rest) if other not in ("", word) and other.lower() not in PROTECTED)
+        entries[word] = Entry(int(wide), tuple(kept))
     return entries
 
 
@@ -106,10 +110,14 @@ def _wordnet(lines: Iterable[tuple[int, str]]) -> dict[str, Entry]:
     for words in synsets.values():
         for word in dict.fromkeys(words):
             senses[word] += 1
-            shared[word].update(other for other in dict.fromkeys(words) if other != word)
+            shared[word].update(other for other in dict.fromkeys(words) if other != word and _may_come_in(other))
     entries: dict[str, Entry] = {}
     for word, others in shared.items():
         most = max(others.values(), default=0)
         best = tuple(other for other, count in others.items() if count == most)[:_MOST]
-        entries[word] = Entry(int(senses[word] > 1), best)
+        entries[word] = Entry(int(senses[word] > 1), () if negates(word) else best)
     return entries
+
+
+def _may_come_in(word: str) -> bool:
+    return may_come_in(word) and not any(map(str.isdigit, word))

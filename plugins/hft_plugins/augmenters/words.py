@@ -1,7 +1,7 @@
 """What the lexical augmenters share: words with their places, sentences, and random choices.
 
-A word is a run of letters (with apostrophes and hyphens within); numbers and punctuation are none. In
-scripts without spaces (Han, kana) every character counts as a word.
+A word is a run of letters (with apostrophes and hyphens within), or a clitic that a tokeniser has split off ("it 's"); numbers
+and punctuation are none. In scripts without spaces (Han, kana) every character counts as a word.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ UNSPACED = (
 _UNSPACED = "".join(f"{first}-{last}" for first, last in UNSPACED)
 _LETTER = rf"[^\W\d_{_UNSPACED}]"
 _MARKED = rf"(?:{_LETTER}[\u0300-\u036f\u0900-\u0903\u093a-\u094f]*)+"  # letters with their combining marks
-_WORD = re.compile(rf"{_MARKED}(?:['’-]{_MARKED})*|(?!\d)[{_UNSPACED}]")
-_SPACED = re.compile(rf"{_MARKED}(?:['’-]{_MARKED})*")  # the same without unspaced scripts
-_RUN = re.compile(rf"{_MARKED}(?:['’-]{_MARKED})*|(?:(?!\d)[{_UNSPACED}])+")  # the same, unspaced characters together
+_CLITIC = r"(?<![^\W_])['’](?:[sSmMdDtT]|[rR][eE]|[vV][eE]|[lL][lL])(?![^\W_])"  # split off, as in "it 's"
+_SPACED_WORD = rf"{_MARKED}(?:['’-]{_MARKED})*|{_CLITIC}"
+_WORD = re.compile(rf"{_SPACED_WORD}|(?!\d)[{_UNSPACED}]")
+_SPACED = re.compile(_SPACED_WORD)  # the same without unspaced scripts
+_RUN = re.compile(rf"{_SPACED_WORD}|(?:(?!\d)[{_UNSPACED}])+")  # the same, unspaced characters together
 _UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
-_WORD_ASCII = re.compile("[A-Za-z]+(?:['-][A-Za-z]+)*")  # the same for ASCII, and faster
+_WORD_ASCII = re.compile(f"[A-Za-z]+(?:['-][A-Za-z]+)*|{_CLITIC}")  # the same for ASCII, and faster
 _SENTENCE = re.compile(  # a full stop within a number or an address ends nothing
     r"""(?:[^.!?。！？…\n]|[.!?](?!\Z|[\s"'”’).!?]))*(?:[.!?]+["'”’)]*|[。！？…]+[”’」』）]*|\n|\Z)\s*"""
 )
@@ -95,6 +97,11 @@ def is_free(start: int, end: int, spans: Spans) -> bool:
     """Whether no protected span has characters in ``[start, end)``, or this place within."""
     edit = Edit(start, end, "")
     return not any(touches(edit, span) for span in spans)
+
+
+def is_clitic(word: str) -> bool:
+    """Whether a word leans on the one before it."""
+    return word.startswith(("'", "’")) or word.lower().replace("’", "'") == "n't"
 
 
 def share(rate: float, count: int) -> int:
