@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hft_core.components.base import Component, Settings
 
@@ -67,6 +67,13 @@ class Reader(Component):
     bad_rows: float | None = Field(default=0.2, ge=0)
     """How many rows may be bad (quarantined) before the run stops: below 1 a share of the source, from 1 on a number; 0:
     none, null: any."""
+
+    @field_validator("bad_rows")
+    @classmethod
+    def _whole_from_1_on(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and not value.is_integer():
+            raise ValueError(f"{value:g} is neither a share, which is below 1, nor a number of rows")
+        return value
 
     @abstractmethod
     def read(self) -> Iterator[Rows | Refusal]:

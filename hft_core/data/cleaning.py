@@ -54,10 +54,17 @@ def edited(
 
 def require_one_each(edits: Sequence[Sequence[Edit]], texts: Sequence[str], author: Component) -> None:
     """Raise PluginError, naming the component, unless it gave one list of edits per text."""
-    if len(edits) != len(texts):
+    found = ""
+    if not isinstance(edits, list | tuple):
+        found = type(edits).__name__
+    elif len(edits) != len(texts):
+        found = f"{len(edits)} lists for {len(texts)} texts"
+    elif not all(isinstance(own, list | tuple) for own in edits):
+        found = next(type(own).__name__ for own in edits if not isinstance(own, list | tuple)) + " for a text"
+    if found:
         raise PluginError(
-            f"{author.kind} {author.type_name()!r} gave edits that do not fit: {len(edits)} lists for {len(texts)} texts; "
-            "it must give one list of edits per text, an empty one where nothing changes"
+            f"{author.kind} {author.type_name()!r} gave edits that do not fit: {found}; it must give one list of edits per "
+            "text, an empty one where nothing changes"
         )
 
 

@@ -66,7 +66,7 @@ def _opened(path: Path) -> tuple[str, str]:
         with opener(path, "rb") as file:
             return path.name.removesuffix(".gz"), _text(file.read(_LOOKED_AT))
     except StopIteration:
-        raise DataError(f"{path}: the archive is empty") from None
+        raise DataError(f"{path}: the archive is empty; get the file again, or name another one") from None
     except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError) as error:
         raise DataError(f"{path}: the archive cannot be unpacked ({error}); get the file again") from error
     except OSError as error:

@@ -111,9 +111,7 @@ def survey(batches: Iterable[Columns], roles: Roles) -> Survey:
         texts = joined_texts(columns, roles)
         lengths.append(np.fromiter(map(len, texts), np.int32, len(texts)))
         sample += texts[: max(0, min(_LANGUAGE_ROWS - len(sample), _LANGUAGE_ROWS // 4))]
-        for name in roles.target:
-            if name in columns:
-                balance.update(_labels(columns[name]))
+        balance.update(labels_of(columns, roles))
         for index, code in _suspects(columns, texts, roles):
             found = suspicious.setdefault(code, {"rows": 0, "examples": []})
             found["rows"] += 1
@@ -138,8 +136,9 @@ def joined_texts(columns: Columns, roles: Roles, by: str = " ") -> list[str]:
     return [by.join("" if value is None else str(value) for value in row) for row in rows]
 
 
-def _labels(values: Iterable[Any]) -> Iterator[str]:
-    for value in values:
+def labels_of(columns: Columns, roles: Roles) -> Iterator[str]:
+    """Give the label of each row, or all of them, or the types of its entities; nothing for rows without any."""
+    for value in (value for name in roles.target if name in columns for value in columns[name]):
         if not isinstance(value, list):
             yield str(value)[:100]
         for part in value if isinstance(value, list) else ():

@@ -85,6 +85,12 @@ def read_table(path: Path, size: int | None = None) -> Iterator[Columns]:
         yield pa.Table.from_batches(waiting).to_pydict()
 
 
+def read_columns(path: Path, names: Sequence[str]) -> Iterator[Columns]:
+    """Yield some columns of a file, batch by batch; nothing where there is no file."""
+    for batch in _record_batches(path):
+        yield batch.select(list(names)).to_pydict()
+
+
 def only(file: Path, wanted: NDArray[np.bool_]) -> Iterator[Columns]:
     """Yield some of the rows of a file: those whose place `wanted` marks."""
     position = 0

@@ -101,7 +101,10 @@ def _augmented(note: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         dropped, compared = (note["checked"].get(name, {}).get(key, 0) for key in ("dropped", "compared"))
         if not count and not compared:
             title = f"{name} made no variant"
-            detail = "It found nothing to change; is it meant for this language, or does it need a table?"
+            detail = (
+                "It found nothing that it may change, or left no text. Is it meant for this language? Does it need a table? "
+                "Does `keep_labels` hold it back?"
+            )
             yield {"severity": "warning", "code": "no-variants", "rows": 0, "title": title, "detail": detail}
         if compared:
             yield {

@@ -22,7 +22,7 @@ from hft_core.data.prepare import prepare_held_out, prepare_text, prepare_train,
 from hft_core.data.prepared import Prepared, bound_task
 from hft_core.data.split_checks import check_splits
 from hft_core.data.splitting import assign
-from hft_core.data.table import ROW, VARIANT, count_rows, read_all, read_table, write_table
+from hft_core.data.table import ROW, VARIANT, count_rows, read_all, read_columns, read_table, write_table
 from hft_core.recipe.model import Split
 from hft_plugins.augmenters.random_swap import RandomSwap
 from hft_plugins.cleaners.duplicates import ExactDuplicates
@@ -452,6 +452,8 @@ def test_tables_keep_values_and_batches(tmp_path: Path) -> None:
         "tags": [[[0, 1]], [], [], [[2, 3], [4, 5]]],
     }
     assert [len(batch["n"]) for batch in read_table(file, 3)] == [3, 1]
+    assert list(read_columns(file, ["n"])) == [{"n": batch["n"]} for batch in batches]
+    assert list(read_columns(file.with_name("none.arrow"), ["n"])) == []
     assert count_rows(tmp_path / "none") == 0
     assert write_table(tmp_path / "none", iter([])) == 0
     assert not (tmp_path / "none").exists()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from hft_core import Columns, Roles, Training
+from hft_core import Augmenter, Columns, Edit, PluginError, Roles, RowRandom, Spans, Training
 from hft_core.data.augmentation import augment_split, with_variants
 from hft_core.data.ledger import Ledger
 from hft_core.data.table import ROW, VARIANT, write_table
@@ -41,6 +41,23 @@ def test_the_check_drops_what_flips(tmp_path: Path) -> None:
     note = augment_split(source, [harmless], roles, 0, tmp_path / "out.arrow", training, lambda _: judge)
     assert note["made"] == {"synonyms": 80}
     assert note["checked"] == {"synonyms": {"compared": 80, "dropped": 0}}
+
+
+@pytest.mark.parametrize("wrong", [None, [None], [[], []], "ab"])
+def test_a_plugin_that_gives_no_edits_is_named(wrong: Any, tmp_path: Path) -> None:
+    class Wrong(Augmenter):
+        """Gives something else."""
+
+        type: Literal["wrong"]
+
+        def edits(self, texts: Sequence[str], spans: Sequence[Spans], random: RowRandom) -> list[list[Edit]]:
+            result: list[list[Edit]] = wrong
+            return result
+
+    source = tmp_path / "train.arrow"
+    write_table(source, [{"text": ["a"], ROW: [0], VARIANT: [0]}])
+    with pytest.raises(PluginError, match="augmenter 'wrong' gave edits that do not fit"):
+        augment_split(source, [Wrong(type="wrong")], Roles(text=("text",)), 0, tmp_path / "out.arrow")
 
 
 def test_processes_make_the_same_variants(tmp_path: Path) -> None:

@@ -160,6 +160,8 @@ class TestDataset:
         _, [batch], _ = sums(reader, tmp_path, "text", "label")
         expected = (["a", "b", "好"], ["差", "好", "好"]) if several else (["好", "a"], ["好", "差"])
         assert (batch["text"], batch["label"]) == expected
+        with pytest.raises(DataError, match="there is no split 'test'; it has train"):
+            list(reader.model_copy(update={"split": "test"}).read())
 
     def test_parquet_files_bring_their_names(self, tmp_path: Path) -> None:
         import datasets

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hft_core import DataError, Roles
+from hft_core import DataError, Roles, detect_languages
 from hft_plugins.cleaners.header_rows import HeaderRowFilter
 from hft_plugins.cleaners.label_noise import LabelNoiseFilter
 from hft_plugins.cleaners.language import LanguageFilter
@@ -70,6 +70,18 @@ def test_language() -> None:
     assert reasons(LanguageFilter(type="language", keep=["de"]), batch, roles=Roles(text=("text",))) == [
         ["language-en", "language-zh", None, None, None, None]
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("送来的时候已经凉了，味道一般。", "zh"), ("iPhone 用了两天就坏了", "zh"), ("優の良品，很好吃的一家店，下次还来", "zh"),
+        ("とてもおいしいラーメンでした", "ja"), ("배달이 빨라요", "ko"), ("I like 饺子 very much", "en"), ("12 !", "und"),
+    ],
+)  # fmt: skip
+def test_a_script_that_says_the_language(text: str, language: str) -> None:
+    [(found, probability)] = detect_languages([text])
+    assert (found, probability > 0.5) == (language, True)
 
 
 def test_repetition() -> None:

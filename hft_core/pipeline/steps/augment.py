@@ -99,5 +99,9 @@ def _say(note: Mapping[str, Any], process: Process) -> None:
                 f"check: {checked['dropped']} of {checked['compared']} variants by {name} "
                 f"({checked['dropped'] / checked['compared']:.1%}) change the predicted label, and are left out"
             )
-        why = "no variant is left" if checked["compared"] else "it found nothing to change, so it made no variant"
+        why = (
+            "no variant is left"
+            if checked["compared"]
+            else "it found nothing that it may change, or left no text, so it made no variant"
+        )
         process.say(f"made {count} by {name}" if count else f"warning: {name}: {why}")

@@ -10,10 +10,10 @@ from hft_core import TextCleaner
 
 
 class PersonalDataCleaner(TextCleaner):
-    """Masks personal data that patterns can find: e-mail, phone, card, bank account, IP address, Chinese identity number.
+    """Masks personal data that patterns can find: e-mail, phone, card, bank account, IPv4 address, Chinese identity number.
 
-    Cards, accounts and identity numbers must pass their check digits. Names and postal addresses follow no pattern and
-    stay: this is no anonymisation.
+    Cards, accounts and identity numbers must pass their check digits; full-width digits count after the cleaner `width`. Names
+    and postal addresses follow no pattern and stay: this is no anonymisation.
     """
 
     type: Literal["personal-data"]

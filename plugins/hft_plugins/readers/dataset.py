@@ -126,7 +126,10 @@ class DatasetReader(Reader):
             saved = load_from_disk(str(folder))
         except Exception as error:
             raise DataError(f"{folder}: this data set cannot be loaded ({first_line(error)}); save it again") from error
-        return self._split_of(saved) if isinstance(saved, DatasetDict) else saved
+        if isinstance(saved, DatasetDict):
+            return self._split_of(saved)
+        own = str(saved.split or "train")  # one that was not loaded as a split has no name
+        return self._split_of({own: saved})
 
     def _saved(self, folder: Path) -> Iterator[Rows | Refusal]:
         before = 0

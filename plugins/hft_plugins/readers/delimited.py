@@ -218,13 +218,13 @@ def split(text: str, delimiter: str, quote: str) -> list[str]:
 
 
 def _delimiter(first: str, suffix: str, quote: str | None) -> str:
-    """Find the delimiter in the first line outside quotes: a tab if any, else the commoner of comma and semicolon."""
+    """Find the delimiter in the first line outside quotes: a tab if any, else the commonest of comma, semicolon and bar."""
     if suffix in (".tsv", ".tab"):
         return "\t"
     outside = _outside(first, quote)
     if "\t" in outside:
         return "\t"
-    return ";" if outside.count(";") > outside.count(",") else ","
+    return max(",;|", key=outside.count)
 
 
 def _outside(line: str, quote: str | None) -> str:
