@@ -59,7 +59,7 @@ def ledger(recipe: Recipe, plan: Plan, folders: Mapping[str, Path]) -> list[dict
                 "kept": ledger["kept"],
                 "quarantined": ledger["quarantined"],
                 "dropped": dropped,
-                "touched": {component: rows for component, rows in ledger["touched"].items() if rows},
+                "touched": ledger["touched"],
                 "made": ledger["made"],
                 "unknown_rate": unknown.get(name),
                 "edits": edits,

@@ -1,6 +1,11 @@
-"""Every built-in plugin keeps to the contract that anyone's has to keep to: one test for each component and check."""
+"""Every built-in plugin keeps to the contract that anyone's has to keep to, and off the network: a test for each check."""
 
 from __future__ import annotations
+
+import socket
+from typing import NoReturn
+
+import pytest
 
 from hft_core.registry import load_registry
 from hft_core.testing import contract_tests
@@ -21,6 +26,19 @@ SLOW = [
     "reader/dataset:*",
     *(f"{kind}/*:{check.__name__}" for kind in _TORCH for check in OF_KIND[kind]),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no name be looked up, and nothing be connected to."""
+
+    def refuse(*arguments: object, **options: object) -> NoReturn:
+        raise AssertionError("a component touches the network")
+
+    for name in ("create_connection", "getaddrinfo", "gethostbyname"):
+        monkeypatch.setattr(socket, name, refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
 
 for _plugin in load_registry(strict=False).plugins:
     if _plugin.distribution == "hft-core":
