@@ -56,6 +56,7 @@ bench: $(STAMP) ## All benchmarks of docs/benchmarks.md, which takes long; HFT_D
 	$(BIN)/python -m tests.benchmarks.masked_lm
 	$(BIN)/python -m tests.benchmarks.question_answering
 	$(BIN)/python -m tests.benchmarks.search
+	$(BIN)/python -m tests.benchmarks.ablation
 	$(BIN)/python -m tests.benchmarks.finetuning $(if $(PEER),--peer $(PEER))
 
 clean:

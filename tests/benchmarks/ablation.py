@@ -106,12 +106,9 @@ def trained(file: Path, store: Path, wanted: list[int]) -> dict[str, Any]:
         own = [ablation.full, *(part.out for part in ablation.parts if part.place[:3] == ("stages", 1, "techniques"))]
         for number in wanted:
             carrier.tried(own[number])
-        stages = {node.key: node for number in wanted for node in own[number].stages if "finetune" not in node.name}
-    seconds = 0.0
-    for key in stages:
-        seconds += sum(
-            json.loads((carrier.store.folder(key) / "stage.json").read_text("utf-8"))["cpu_seconds"].values()
-        )
+        stages = {node.key: node.name.rpartition(": ")[2] for number in wanted for node in own[number].stages}
+        notes = [carrier.store.folder(key) / "stage.json" for key, name in stages.items() if "pretrain" in name]
+    seconds = sum(sum(json.loads(note.read_text("utf-8"))["cpu_seconds"].values()) for note in notes)
     used = os.times()
     return {
         "arms": [own[number].title for number in wanted],
