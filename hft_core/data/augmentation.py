@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -164,12 +165,17 @@ def _made(
                 yield done, copies.get()
         for done, copies in waiting:
             yield done, copies.get()
+        pool.close()
+        pool.join()
 
 
 _AT_WORK: tuple[Sequence[Making], Roles, int]
 
 
 def _remember(makings: Sequence[Making], roles: Roles, seed: int) -> None:
+    # The run's own handlers note a request to stop, and are inherited; here SIGTERM ends, and a Ctrl-C is the parent's.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     global _AT_WORK
     _AT_WORK = (makings, roles, seed)
 

@@ -28,7 +28,7 @@ def check_rows(split: str, keys: RowKeys, seen: Survey, ledger: Ledger, classes:
         + conflicts(f"of {split}", [keys])
     )
     if classes:
-        checks += _balance(seen["balance"])
+        checks += check_balance(seen["balance"])
     return checks + _suspicious(split, seen) + _languages(split, seen)
 
 
@@ -80,7 +80,8 @@ def conflicts(where: str, splits: Sequence[RowKeys]) -> list[Check]:
     return [{"severity": "warning", "code": "label-conflicts", "rows": rows, "title": title, "detail": detail}]
 
 
-def _balance(balance: Mapping[str, int]) -> list[Check]:
+def check_balance(balance: Mapping[str, int]) -> list[Check]:
+    """Say how many more rows the most frequent label has than the rarest, of two labels or more."""
     if len(balance) < 2:
         return []
     ordered = sorted(balance.items(), key=lambda item: -item[1])

@@ -13,8 +13,10 @@ from hft_core.errors import PluginError
 UNKNOWN = "und"
 """What a text without letters is in, by ISO 639."""
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_KANA = re.compile("[\u3040-\u30ff\u31f0-\u31ff]")
-_HANGUL = re.compile("[\uac00-\ud7af\u1100-\u11ff]")
+_KANA = re.compile("[\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9d]")
+_HANGUL = re.compile("[\uac00-\ud7af\u1100-\u11ff\u3130-\u318f]")
+_SURE = 8
+"""Han characters from which on a text without kana is hardly Japanese."""
 
 
 def detect_languages(texts: Iterable[str]) -> list[tuple[str, float]]:
@@ -34,7 +36,9 @@ def _language(classify: Any, text: str) -> tuple[str, float]:
         return UNKNOWN, 1.0
     han, kana, hangul = (len(script.findall(text)) for script in (_HAN, _KANA, _HANGUL))
     if max(han + kana, hangul) > letters / 2:
-        return ("ko" if hangul > han else "ja" if kana > (han + kana) / 10 else "zh"), 1.0
+        if hangul > han + kana:
+            return "ko", 1.0
+        return ("ja", 1.0) if kana > (han + kana) / 10 else ("zh", 1.0 if han >= _SURE else 0.9)
     language, probability = classify(text)
     return str(language), float(probability)
 

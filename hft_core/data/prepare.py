@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hft_core.components import Cleaner, Columns, Facts, Reader, Roles, Task
-from hft_core.data.checks import check_rows
+from hft_core.data.checks import check_balance, check_rows
 from hft_core.data.cleaning import clean_texts, filter_rows
 from hft_core.data.folds import Fold, hold_out
 from hft_core.data.keys import RowKeys, keys_of, text_keys
@@ -21,8 +21,8 @@ from hft_core.data.likeness import alike
 from hft_core.data.prepared import TEXT, keys_file
 from hft_core.data.reading import read_source, sample_of, source_title
 from hft_core.data.splitting import assign, strata_of
-from hft_core.data.survey import Survey, survey
-from hft_core.data.table import ROW, VARIANT, count_rows, only, read_table, write_table
+from hft_core.data.survey import Survey, balance, survey
+from hft_core.data.table import ROW, VARIANT, count_rows, only, read_columns, read_table, write_table
 from hft_core.errors import DataError
 from hft_core.recipe.model import Split
 
@@ -55,12 +55,11 @@ def prepare_train(
             _read(task, validation, "validation", roles, Ledger(), out)
         hold_out(out, task, roles, ledgers, fold, second=validation is not None)
     checks, surveys = [], {}
-    labels = task.target_form in ("label", "labels")
     for name, ledger in ledgers.items():
         raw = out / f"raw-{name}.arrow"
         surveys[name] = survey(read_table(raw), roles)
         keys = _keep_keys(raw, roles, out, name)
-        checks += check_rows(name, keys, surveys[name], ledger, labels and name == "train")
+        checks += check_rows(name, keys, surveys[name], ledger, classes=False)
         cleaned = clean_texts(read_table(raw), cleaners, roles, ledger, drop_empty=name == "train")
         write_table(out / f"{name}.arrow", _as_originals(cleaned))
     (out / "raw-train.arrow").unlink()
@@ -68,6 +67,9 @@ def prepare_train(
     if not (out / "train.arrow").is_file():
         dropped = ", ".join(f"{reason} {count}" for reason, count in ledgers["train"].dropped.items())
         raise DataError(f"data.train: the cleaners dropped every row ({dropped}); loosen them under prepare.clean")
+    surveys["train"]["balance"] = balance(read_columns(out / "train.arrow", roles.target), roles)
+    if task.target_form in ("label", "labels"):
+        checks += check_balance(surveys["train"]["balance"])
     facts = task.learn(read_table(out / "train.arrow"))
     for name in ledgers:
         if name != "train":

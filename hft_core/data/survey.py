@@ -77,6 +77,9 @@ _WORTH_A_LOOK = re.compile(
 _WORD = re.compile(r"[^\W_]")
 
 
+_MOST_LABELS = 50
+
+
 class Suspicion(TypedDict):
     """Rows of one kind that somebody should look at."""
 
@@ -94,7 +97,7 @@ class Survey(TypedDict):
     histogram: list[tuple[float, float]]
     """Curve of lengths: middle of a bin in characters, share of the rows; bins grow with the length."""
     balance: dict[str, int]
-    """Rows by label, or entities by type; the most frequent first, at most 50."""
+    """Rows by label, or entities by type; the most frequent first, at most 50. Of train those rows that cleaning leaves."""
     languages: dict[str, float]
     """Share of the rows by language (ISO 639-1), of a sample; `und` where it is uncertain. Empty without py3langid."""
     suspicious: dict[str, Suspicion]
@@ -104,14 +107,14 @@ class Survey(TypedDict):
 def survey(batches: Iterable[Columns], roles: Roles) -> Survey:
     """Look at each row once, in batches; memory does not grow with texts (4 bytes a row)."""
     lengths: list[np.ndarray[Any, np.dtype[np.int32]]] = []
-    balance: Counter[str] = Counter()
+    labels: Counter[str] = Counter()
     suspicious: dict[str, Suspicion] = {}
     sample: list[str] = []
     for columns in batches:
         texts = joined_texts(columns, roles)
         lengths.append(np.fromiter(map(len, texts), np.int32, len(texts)))
         sample += texts[: max(0, min(_LANGUAGE_ROWS - len(sample), _LANGUAGE_ROWS // 4))]
-        balance.update(labels_of(columns, roles))
+        labels.update(_labels_of(columns, roles))
         for index, code in _suspects(columns, texts, roles):
             found = suspicious.setdefault(code, {"rows": 0, "examples": []})
             found["rows"] += 1
@@ -122,7 +125,7 @@ def survey(batches: Iterable[Columns], roles: Roles) -> Survey:
         "rows": len(sizes),
         "lengths": _summary(sizes),
         "histogram": _histogram(sizes),
-        "balance": dict(balance.most_common(50)),
+        "balance": dict(labels.most_common(_MOST_LABELS)),
         "languages": _languages(sample),
         "suspicious": suspicious,
     }
@@ -136,7 +139,15 @@ def joined_texts(columns: Columns, roles: Roles, by: str = " ") -> list[str]:
     return [by.join("" if value is None else str(value) for value in row) for row in rows]
 
 
-def labels_of(columns: Columns, roles: Roles) -> Iterator[str]:
+def balance(batches: Iterable[Columns], roles: Roles) -> dict[str, int]:
+    """Count rows by label, as `Survey.balance` has them."""
+    counts: Counter[str] = Counter()
+    for columns in batches:
+        counts.update(_labels_of(columns, roles))
+    return dict(counts.most_common(_MOST_LABELS))
+
+
+def _labels_of(columns: Columns, roles: Roles) -> Iterator[str]:
     """Give the label of each row, or all of them, or the types of its entities; nothing for rows without any."""
     for value in (value for name in roles.target if name in columns for value in columns[name]):
         if not isinstance(value, list):

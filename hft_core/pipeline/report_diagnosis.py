@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from hft_core.data.prepared import Prepared
-from hft_core.data.survey import labels_of
-from hft_core.data.table import read_columns
 from hft_core.evidence.diagnosis import ObjectiveSeen, Seen, StageSeen, TaskSeen, diagnose
 from hft_core.pipeline.plan import Plan, TaskPlan
 from hft_core.pipeline.report_figures import baseline_folders
@@ -110,11 +108,7 @@ def _objective(loaded: LoadedRecipe, stage: int, position: int) -> ObjectiveSeen
 
 def _labels(task: TaskPlan, folders: Mapping[str, Path]) -> dict[str, int]:
     """Training rows by label, once they are cleaned."""
-    prepared = Prepared.load(folders[task.train.name])
-    counts: Counter[str] = Counter()
-    for columns in read_columns(prepared.file("train"), prepared.roles.target):
-        counts.update(labels_of(columns, prepared.roles))
-    return dict(counts)
+    return dict(Prepared.load(folders[task.train.name]).surveys["train"]["balance"])
 
 
 def _counted(pairs: Sequence[Sequence[str]]) -> Iterator[tuple[str, dict[str, int]]]:

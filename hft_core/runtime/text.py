@@ -34,8 +34,9 @@ class TextPreprocessor:
 
     module = "hft_core.runtime.text"
 
-    def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any], target: Tokenizer | None = None):
-        """`settings`: see `settings()`; `tokenizer` is changed (padding off, truncation set). `target`: see `targets`."""
+    def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any], target: Tokenizer | Path | None = None):
+        """`settings`: see `settings()`; `tokenizer` is changed (padding off, truncation set). `target`: see `targets`; of a file
+        that is read when it is asked for, for predictions never do."""
         self.tokenizer = tokenizer
         self._target = target
         self.max_length: int = settings["max_length"]
@@ -63,8 +64,8 @@ class TextPreprocessor:
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, and tokenizer_config.json so that transformers' AutoTokenizer reads the folder too."""
         self.tokenizer.save(str(folder / "tokenizer.json"))
-        if self._target is not None:
-            self._target.save(str(folder / TARGET))
+        if (target := self._read_target()) is not None:
+            target.save(str(folder / TARGET))
         tokens = {f"{role}_token": self.tokenizer.id_to_token(id) for role, id in self.special.items()}
         config = {
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -80,7 +81,13 @@ class TextPreprocessor:
     @property
     def targets(self) -> TextPreprocessor:
         """What turns texts that are to be written into tokens: itself, unless the model has another tokenizer for them."""
-        return self if self._target is None else TextPreprocessor(self._target, self.settings())
+        target = self._read_target()
+        return self if target is None else TextPreprocessor(target, self.settings())
+
+    def _read_target(self) -> Tokenizer | None:
+        if isinstance(self._target, Path):
+            self._target = Tokenizer.from_file(str(self._target))
+        return self._target
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Arrays:
         """Give ragged `input_ids` int32 and, for pairs where the model wants it, `token_type_ids`.
@@ -286,8 +293,5 @@ def _pieces(texts: Sequence[Any]) -> list[slice]:
 def load(folder: Path, settings: Mapping[str, Any]) -> TextPreprocessor:
     """Restore a preprocessor from tokenizer.json in `folder`, the target's beside it if there is one, and its `settings`."""
     target = folder / TARGET
-    return TextPreprocessor(
-        Tokenizer.from_file(str(folder / "tokenizer.json")),
-        settings,
-        Tokenizer.from_file(str(target)) if target.is_file() else None,
-    )
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return TextPreprocessor(tokenizer, settings, target if target.is_file() else None)

@@ -52,7 +52,7 @@ def main() -> None:
         for seed in options.seeds:
             for lr in options.lrs:
                 own, peer = f"hft, lr {lr:g}", arms.trainer(*arms.fast_flags(), "--group", "--lr", f"{lr:g}")
-                key = [options.language, options.no_answer, options.limit, options.epochs, seed]
+                key = [options.language, options.no_answer, options.limit, options.epochs, seed, *arms.fast_flags()]
                 measured = _hft(folder, options, lr, seed)
                 runs.setdefault(own, []).append(arms.kept(options.results, [own, *key], measured))
                 measured = _peer(folder, options, lr, seed)

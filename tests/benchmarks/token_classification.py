@@ -43,7 +43,7 @@ def main() -> None:
             for lr in options.lrs:
                 for name, side in ((_own_name(lr), _hft), (_peer_name(lr), _peer)):
                     measure = partial(side, folder, options.epochs, seed, lr)
-                    key = [name, options.limit, options.epochs, seed]
+                    key = [name, options.limit, options.epochs, seed, *arms.fast_flags()]
                     runs.setdefault(name, []).append(arms.kept(options.results, key, measure))
     rows = []
     for arm, results in runs.items():

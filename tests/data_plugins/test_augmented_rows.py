@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,9 +15,10 @@ import pytest
 from hft_core import Augmenter, Columns, Edit, PluginError, Roles, RowRandom, Spans, Training
 from hft_core.data.augmentation import augment_split, with_variants
 from hft_core.data.ledger import Ledger
-from hft_core.data.table import ROW, VARIANT, write_table
+from hft_core.data.table import ROW, VARIANT, read_all, write_table
 from hft_core.evidence.judge import tfidf_judge
 from hft_core.registry import load_registry
+from hft_core.training.stopping import watch
 
 
 def test_the_check_drops_what_flips(tmp_path: Path) -> None:
@@ -196,3 +199,26 @@ def test_no_span_breaks_in_100_000_augmentations(data_dir: Path, folders: dict[s
     assert made >= 100_000
     assert broken == 0
     assert swapped > 1000
+
+
+def test_processes_can_be_ended_while_a_request_to_stop_is_watched_for(tmp_path: Path) -> None:
+    """A pool ends its processes by SIGTERM, which a run notes and does not follow; they inherit what notes it."""
+
+    class Tells(Augmenter):
+        """Says what SIGTERM does."""
+
+        type: Literal["tells"]
+
+        def edits(self, texts: Sequence[str], spans: Sequence[Spans], random: RowRandom) -> list[list[Edit]]:
+            ends = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+            return [[Edit(0, 0, f"{ends} {os.getpid()} ")] for _ in texts]
+
+    rows = list(range(2000))
+    write_table(tmp_path / "train.arrow", [{"text": ["a"] * 2000, ROW: rows, VARIANT: [0] * 2000}])
+    with watch(print):
+        augment_split(
+            tmp_path / "train.arrow", [Tells(type="tells")], Roles(text=("text",)), 0, tmp_path / "out.arrow", workers=2
+        )
+    told = {text for text in read_all(tmp_path / "out.arrow")["text"] if text != "a"}
+    assert told
+    assert all(text.startswith("True ") and str(os.getpid()) not in text for text in told)

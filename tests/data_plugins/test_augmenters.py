@@ -113,9 +113,9 @@ def test_the_table_is_not_read_at_import() -> None:
 def test_swap() -> None:
     found = set(variants(RandomSwap(type="random-swap"), "good film , really"))
     assert found == {"film good , really"}
-    text = "送餐快，好吃"
+    text = "送餐快，味道"
     found = set(variants(RandomSwap(type="random-swap"), text))
-    assert found == {"餐送快，好吃", "送快餐，好吃", "送餐快，吃好"}
+    assert found == {"餐送快，味道", "送快餐，味道", "送餐快，道味"}
 
 
 def test_delete() -> None:
@@ -124,12 +124,9 @@ def test_delete() -> None:
         "good, 2 stars",
         "good film, 2",
     }
-    assert set(variants(RandomDelete(type="random-delete"), "不好吃，3次")) == {
-        "不吃，3次",
-        "不好，3次",
-    }  # a unit stays
+    assert set(variants(RandomDelete(type="random-delete"), "不好吃，3次")) == {"不好，3次"}  # 不, 好 and a unit stay
     assert variants(RandomDelete(type="random-delete", rate=1.0), "3个4元")[0] == "3个4元"  # and no 34
-    whole = variants(RandomDelete(type="random-delete", rate=1.0), "one two three four")
+    whole = variants(RandomDelete(type="random-delete", rate=1.0), "red blue green grey")
     assert {len(text.split()) for text in whole} == {1}
     assert all(text == text.strip() for text in whole)
 

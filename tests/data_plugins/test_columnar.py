@@ -160,8 +160,26 @@ class TestDataset:
         _, [batch], _ = sums(reader, tmp_path, "text", "label")
         expected = (["a", "b", "好"], ["差", "好", "好"]) if several else (["好", "a"], ["好", "差"])
         assert (batch["text"], batch["label"]) == expected
-        with pytest.raises(DataError, match="there is no split 'test'; it has train"):
-            list(reader.model_copy(update={"split": "test"}).read())
+        if several:
+            with pytest.raises(DataError, match="there is no split 'test'; it has train"):
+                list(reader.model_copy(update={"split": "test"}).read())
+
+    @pytest.mark.parametrize(
+        ("own", "asked", "fits"),
+        [("test", {}, True), ("test[:2]", {"split": "test"}, True), (None, {"split": "test"}, True),
+         ("train", {"split": "test"}, False), ("train+test", {"split": "train"}, True)],
+    )  # fmt: skip
+    def test_one_saved_split(self, own: str | None, asked: dict[str, str], fits: bool, tmp_path: Path) -> None:
+        import datasets
+
+        datasets.Dataset.from_dict({"text": ["a", "b"]}, split=own).save_to_disk(tmp_path / "saved")
+        reader = DatasetReader(type="dataset", path=tmp_path / "saved", **asked)
+        if fits:
+            [rows] = reader.read()
+            assert rows.columns["text"] == ["a", "b"]  # type: ignore[union-attr]  # no refusal
+        else:
+            with pytest.raises(DataError, match=r"it is the split 'train', not 'test'; correct `split`"):
+                list(reader.read())
 
     def test_parquet_files_bring_their_names(self, tmp_path: Path) -> None:
         import datasets

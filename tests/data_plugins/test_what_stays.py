@@ -13,6 +13,7 @@ from hft_core import Columns, Roles, RowRandom, TextBatch, Training
 from hft_core.data.table import ROW
 from hft_core.registry import load_registry
 from hft_core.runtime.edits import apply
+from hft_plugins.augmenters.protected import negates
 from hft_plugins.augmenters.words import words
 
 SPLIT = "i 've never seen it , and the film 's plot is n't dull"
@@ -48,18 +49,22 @@ def test_a_clitic_that_was_split_off_is_one_word() -> None:
 @pytest.mark.parametrize("name", LEXICAL)
 def test_clitics_stay_where_they_are(name: str) -> None:
     for text in variants({"type": name, "rate": 0.5}, SPLIT):
-        for clitic in ("'ve", "'s", "n't"):
-            if clitic in SPLIT and name != "random-delete":
-                assert f" {clitic} " in text, text
-        assert not re.search(r"' |'[^a-z]", text), text  # no apostrophe is torn from its letters
+        for leaned_on, clitic in (("i", "'ve"), ("[a-z]+", "'s"), ("is", "n't")):
+            assert re.search(rf"(?<![a-z']){leaned_on} {clitic}(?![a-z])", text), text
 
 
-@pytest.mark.parametrize("name", ["random-swap", "random-insert"])
-def test_what_is_negated_is_negated(name: str) -> None:
-    for text in variants({"type": name, "rate": 0.9}, "the acting is not bad , and never very cheap"):
-        assert "not bad" in text
-        assert "never very cheap" in text or name == "random-swap"  # `very cheap` may be swapped
-        assert "never" in text
+@pytest.mark.parametrize("name", ["random-swap", "random-insert", "random-delete", "punctuation"])
+def test_what_is_negated_graded_and_counted_stays_so(name: str, tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("店员\t店小二\n饭菜\t菜肴\n", encoding="utf-8")
+    table = {"table": tmp_path / "t.tsv"} if name == "random-insert" else {}
+    for text in variants(
+        {"type": name, "rate": 0.9}, "the acting is not bad , never very cheap , with twenty one films"
+    ):
+        assert all(word in text for word in ("not", "never very", "twenty one")), text
+        assert name == "random-delete" or "not bad" in text, text
+        assert name == "random-delete" or "very cheap" in text, text
+    for text in variants({"type": name, "rate": 0.9} | table, "二十三个店员特别好，饭菜非常好，没有3公斤"):
+        assert all(word in text for word in ("二十三", "特别好", "非常好", "没有3")), text
 
 
 def test_chinese_negations_stay(tmp_path: Path) -> None:
@@ -75,6 +80,18 @@ def test_chinese_negations_stay(tmp_path: Path) -> None:
     for text in variants({"type": "random-insert", "rate": 0.9, "table": table}, "速度不快，非常喜欢"):
         assert "不快" in text
         assert "非常喜欢" in text
+
+
+def test_typographic_apostrophes_protect_as_straight_ones_do() -> None:
+    for text in variants({"type": "character-noise", "rate": 1.0}, "i don’t like it ’s plot , they ’ve won’t"):
+        assert all(word in text for word in ("don’t", "it ’s", "’ve", "won’t")), text
+    assert not negates("非常特别")
+    assert negates("非常不好")
+
+
+def test_function_words_are_taken_for_one_another_in_chinese(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("德\t的|得\n", encoding="utf-8")
+    assert variants({"type": "character-noise", "rate": 1.0, "table": tmp_path / "t.tsv"}, "德国") == {"的国", "得国"}
 
 
 def test_noise_makes_no_negation(tmp_path: Path) -> None:
@@ -100,6 +117,16 @@ def test_a_small_difference_in_thousands_of_rows_is_no_label(tmp_path: Path) -> 
     labels = ["a", "b"] * 3900 + ["a"] * 150 + ["b"] * 50 + ["a"] * 1400 + ["b"] * 600
     found = variants({"type": "synonyms", "table": table, "rate": 1.0}, "film fine", labelled(texts, labels))
     assert found == {"movie fine"}  # 50.6 % of `film` are a, of `fine` 70 %, and of all 54.5 %
+
+
+def test_words_of_rare_labels_go_with_them(tmp_path: Path) -> None:
+    table = tmp_path / "t.tsv"
+    table.write_text("film\tmovie\nrefund\tmoney\n")
+    texts, labels = ["film"] * 9000, ["a", "b"] * 4500
+    texts += ["film refund"] * 900 + ["film refund"] * 50
+    labels += ["a", "b"] * 450 + ["rare"] * 50  # five times as often as in all rows, and 4.8 points more
+    found = variants({"type": "synonyms", "table": table, "rate": 1.0}, "film refund", labelled(texts, labels))
+    assert found == {"movie refund"}
 
 
 def test_sentences_with_relation_markers_go_into_no_other_text() -> None:

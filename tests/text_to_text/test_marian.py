@@ -78,10 +78,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             forced_eos_token_id=0,
             d_model=16,
             max_position_embeddings=64,
-            bad_words_ids=[[pad]],
             **stacks,
         )
     ).save_pretrained(made)
+    rules = json.loads((made / "generation_config.json").read_text("utf-8"))
+    (made / "generation_config.json").write_text(json.dumps(rules | {"bad_words_ids": [[pad]]}), encoding="utf-8")
     return made
 
 
@@ -129,7 +130,7 @@ def test_it_is_trained_exported_and_read_again(folder: Path, tmp_path: Path, pro
     recipe: dict[str, Any] = {
         "name": "first",
         "data": {"train": {"type": "jsonl", "path": "train.jsonl"}, "validation": {"type": "jsonl", "path": "dev.jsonl"}},
-        "task": {"type": "text-to-text", "new_tokens": 8},
+        "task": {"type": "text-to-text", "new_tokens": 8, "decoding": {"beams": 2}},
         "model": {"type": "t5", "source": str(folder), "max_length": 64},
         "stages": [{"stage": "finetune", "objectives": [{"type": "seq2seq", "data": "train", "too_long": "skip"}], "epochs": 1}],
         "export": [{"type": "onnx"}],
@@ -139,6 +140,7 @@ def test_it_is_trained_exported_and_read_again(folder: Path, tmp_path: Path, pro
     run = hft_core.run(file)
     proven(run.bundle)
     assert (run.model / TARGET).is_file()
+    assert tokenizer.from_folder(run.model, 64).special["never"] == tokenizer.from_folder(folder, 64).pad_id
     file.write_text(
         json.dumps(recipe | {"name": "second", "model": {"type": "t5", "source": str(run.folder)}}), "utf-8"
     )
@@ -165,9 +167,19 @@ def test_what_is_no_such_folder_is_refused(folder: Path, tmp_path: Path) -> None
     (copy / "target.spm").write_bytes(b"\xff\xff\xff")
     with pytest.raises(PluginError, match=r"target\.spm is no file of SentencePiece"):
         tokenizer.from_folder(copy, None)
-    (copy / "target.spm").unlink()
-    pieces(CHINESE, "target", copy, model_type="bpe", vocab_size=2000)
-    with pytest.raises(PluginError, match=r"only SentencePiece's `unigram` can be converted"):
+    for how, why in (
+        ({"model_type": "bpe"}, "by byte pairs"),
+        ({"split_by_whitespace": False}, "over several words"),
+        ({"add_dummy_prefix": False}, "keeps spaces"),
+        ({"user_defined_symbols": ["[X]"]}, "has symbols of its user's"),
+    ):
+        (copy / "target.spm").unlink()
+        pieces(CHINESE, "target", copy, vocab_size=2000, **how)
+        with pytest.raises(PluginError, match=rf"target\.spm .*{why}.* which hft cannot convert"):
+            tokenizer.from_folder(copy, None)
+    (copy / "target.spm").write_bytes((folder / "target.spm").read_bytes())
+    (copy / "target_vocab.json").write_bytes((copy / "vocab.json").read_bytes())
+    with pytest.raises(PluginError, match="numbers the tokens of its two languages apart"):
         tokenizer.from_folder(copy, None)
 
 

@@ -13,9 +13,9 @@ from pydantic import Field
 from hft_core import DataError, Edit, Editor, LearningAugmenter, RowRandom, Spans, TextBatch, Training
 from hft_plugins.augmenters.label_words import label_weights
 from hft_plugins.augmenters.longest import word_lengths
-from hft_plugins.augmenters.protected import PROTECTED, may_come_in
+from hft_plugins.augmenters.protected import PROTECTED, may_come_in, negates
 from hft_plugins.augmenters.table import UNREADABLE, read_tsv
-from hft_plugins.augmenters.words import draws, is_free, is_unspaced, segmented, share, spelt_like
+from hft_plugins.augmenters.words import draws, is_free, is_unspaced, plain, segmented, share, spelt_like
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _OCR = "a:o e:c c:e,o o:0,c l:1,i i:l,1 s:5 b:6,h g:9,q q:g h:b n:r,u u:v v:u z:2 t:f f:t m:rn w:vv d:cl rn:m cl:d vv:w ri:n"
@@ -109,9 +109,12 @@ class _Noise:
         unspaced = is_unspaced(text[word.start])  # what sounds or looks alike is a word there, too
         for start, end in word.places:
             for other in self._confusions[text[start:end].lower()]:
-                after = (text[word.start : start] + other + text[end : word.end]).lower()
-                fits = self._weights.get(after, 0.0) < inf if unspaced else after not in self._weights
-                if fits and may_come_in(after):
+                after = plain(text[word.start : start] + other + text[end : word.end])
+                if unspaced:  # 的, 得 and 地 are taken for one another; nothing is taken for a negation
+                    fits = self._weights.get(after, 0.0) < inf and not negates(after)
+                else:
+                    fits = after not in self._weights and may_come_in(after)
+                if fits:
                     yield Edit(start, end, spelt_like(text[start:end], other))
 
 

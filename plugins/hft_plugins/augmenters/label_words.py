@@ -15,8 +15,9 @@ _LEAST = 3
 """Rows that a word must stand in before it can be said to go with a label."""
 _GOES_WITH = 2.0
 """Standard deviations from the rows that chance has, from which it does."""
-_SHARE = 0.05
-"""Share of its rows by which it has to, too: of thousands of rows chance explains hardly any difference, however small."""
+_ODDS = 1.2
+"""Times that a label is likelier for its rows, it has to be, too: of thousands of rows chance explains hardly any difference,
+however small. Of two equal labels that is 5 points."""
 _RARE = ((1, 0.0), (3, 1.0), (10, 2.0))
 """Below so many rows: the weight. A model knows nothing of a word that it has not met, and of rare ones what chance has it."""
 _MARGIN = 0.5
@@ -50,20 +51,21 @@ def label_weights(training: Training, words_of: Callable[[str], Iterable[str]]) 
     return {word: _weight(count, *_leaning(word, count, by_label, labels)) for word, count in rows.items()}
 
 
-def _leaning(word: str, count: int, by_label: Mapping[str, Counter[str]], labels: Counter[str]) -> tuple[float, float]:
-    """By how much a word stands in the rows of a label more often than chance has it: standard deviations, and share of the
-    word's rows; of the label where it is most."""
-    most = (0.0, 0.0)
+def _leaning(word: str, count: int, by_label: Mapping[str, Counter[str]], labels: Counter[str]) -> tuple[float, bool]:
+    """Standard deviations by which a word stands in the rows of a label more often than chance has it, of the largest; and
+    whether it goes with a label."""
+    most, goes = 0.0, False
     for label, size in labels.items():
-        share = size / labels.total()
+        share, own = size / labels.total(), by_label[label][word] / count
         deviation = (share * (1 - share) / count) ** 0.5
-        more = by_label[label][word] / count - share
-        most = max(most, (more / deviation if deviation else 0.0, more))
-    return most
+        deviations = (own - share) / deviation if deviation else 0.0
+        most = max(most, deviations)
+        goes = goes or (deviations >= _GOES_WITH and own * (1 - share) >= _ODDS * share * (1 - own))
+    return most, goes
 
 
-def _weight(count: int, leaning: float, more: float) -> float:
-    if count >= _LEAST and leaning >= _GOES_WITH and more >= _SHARE:
+def _weight(count: int, leaning: float, goes: bool) -> float:
+    if count >= _LEAST and goes:
         return inf
     for below, weight in _RARE:
         if count < below:

@@ -13,7 +13,7 @@ from hft_core import Edit, Editor, HeadSpec, LearningAugmenter, PluginError, Row
 from hft_core.runtime.ragged import Ragged, take
 from hft_plugins.augmenters.neighbours import one_token
 from hft_plugins.augmenters.protected import PROTECTED
-from hft_plugins.augmenters.words import chosen, draws, fits_article, is_free, share, spelt_like, words
+from hft_plugins.augmenters.words import chosen, draws, fits_article, is_free, plain, share, spelt_like, words
 
 _HEAD = "masked-lm"
 
@@ -59,7 +59,7 @@ class MaskedWords(LearningAugmenter):
             [
                 match.span()
                 for match in words(text)
-                if match[0].lower() not in filler.protected and is_free(*match.span(), own)
+                if plain(match[0]) not in filler.protected and is_free(*match.span(), own)
             ]
             for text, own in zip(batch.texts, batch.spans, strict=True)
         ]

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
+from hft_plugins.augmenters.longest import word_lengths
+from hft_plugins.augmenters.words import is_clitic, plain, segmented
+
 _NEGATIONS = """
     no not none nor never neither nobody nothing nowhere n't nt cannot without hardly barely scarcely seldom
     rarely ain't aren't can't couldn't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't needn't
@@ -12,7 +18,11 @@ _NEGATIONS = """
 """
 NEGATIONS = frozenset(_NEGATIONS.split())
 """Negations, which also random-delete leaves in place; `wo` and `ca` are halves of a split `wo n't`, `ca n't`."""
-_NEGATING = frozenset(word for word in NEGATIONS if len(word) == 1)
+_NEGATING = re.compile(f"[{''.join(word for word in NEGATIONS if len(word) == 1)}]")
+_NOT_NEGATING = re.compile(
+    "非常|特别|特別|非洲|非凡|分别|分別|区别|區別|差别|差別|级别|類別|类别|性别|性別|识别|識別|个别|個別|告别|别人|别墅|未来|未來|无论|無論|无线|無線"
+)
+"""What has such a character, and negates nothing."""
 
 _DEGREES = """
     very too so quite rather really almost nearly just only even more most less least much many few little
@@ -43,15 +53,39 @@ _FUNCTION_WORDS = """
 """
 
 DEGREES = frozenset(_DEGREES.split())
-PROTECTED = NEGATIONS.union(DEGREES, _NUMBERS.split(), _FUNCTION_WORDS.split())
+NUMBERS = frozenset(_NUMBERS.split())
+PROTECTED = NEGATIONS.union(DEGREES, NUMBERS, _FUNCTION_WORDS.split())
 """Negations, degree words, numbers and function words: no synonym replaces them."""
+_STAYING = NEGATIONS.union(DEGREES, NUMBERS)
+_LENGTHS = word_lengths(PROTECTED)
 
 
 def negates(text: str) -> bool:
     """Whether a word is a negation, or has a Chinese one within: 不满意, 咬不动."""
-    return text.lower().replace("’", "'") in NEGATIONS or not _NEGATING.isdisjoint(text)
+    return plain(text) in NEGATIONS or bool(_NEGATING.search(text) and _NEGATING.search(_NOT_NEGATING.sub("", text)))
 
 
 def may_come_in(word: str) -> bool:
     """Whether a word can stand for another: no negation, degree word, number or function word comes into a text."""
-    return word.lower() not in PROTECTED and not negates(word)
+    return plain(word) not in PROTECTED and not negates(word)
+
+
+def pieces(text: str) -> list[tuple[int, int, str]]:
+    """Give start, end and plain form of each word; in unspaced scripts of each character, protected words being whole."""
+    return segmented(text, (), PROTECTED, _LENGTHS)
+
+
+def stays(word: str) -> bool:
+    """Whether a word, in its plain form, is to stay where it is, and as it is: a negation, a degree word or a number."""
+    return word in _STAYING or negates(word)
+
+
+def gaps(found: Sequence[tuple[int, int, str]]) -> list[int]:
+    """Where something may be put before a word, of `pieces` or others: not before a clitic, nor behind a word that stays and
+    says something of the next one."""
+    before = ["", *(word for _, _, word in found)]
+    return [
+        start
+        for previous, (start, _, word) in zip(before, found, strict=False)
+        if not (is_clitic(word) or stays(previous))
+    ]

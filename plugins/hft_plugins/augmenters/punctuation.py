@@ -8,13 +8,17 @@ from typing import Literal
 from pydantic import Field
 
 from hft_core import Augmenter, Edit, RowRandom, Spans
-from hft_plugins.augmenters.words import chosen, draws, is_clitic, is_free, is_unspaced, words
+from hft_plugins.augmenters.protected import gaps, pieces
+from hft_plugins.augmenters.words import chosen, draws, is_free, is_unspaced
 
 _WIDE = str.maketrans(".;?:!,", "。；？：！，")
 
 
 class Punctuation(Augmenter):
-    """Inserts punctuation marks between words; all words stay in their order (AEDA: Karimi, Rossi and Prati 2021)."""
+    """Inserts punctuation marks between words; all words stay in their order (AEDA: Karimi, Rossi and Prati 2021).
+
+    None behind a negation, a degree word or a number, nor within one.
+    """
 
     type: Literal["punctuation"]
     rate: float = Field(default=0.33, gt=0, le=1)
@@ -25,11 +29,7 @@ class Punctuation(Augmenter):
     def edits(self, texts: Sequence[str], spans: Sequence[Spans], random: RowRandom) -> list[list[Edit]]:
         """Give one edit a mark."""
         places = [
-            [
-                match.start()
-                for match in words(text)
-                if not is_clitic(match[0]) and is_free(match.start(), match.start(), own)
-            ]
+            [start for start in gaps(pieces(text)) if is_free(start, start, own)]
             for text, own in zip(texts, spans, strict=True)
         ]
         most = [min(len(own), max(1, int(self.rate * len(own)))) for own in places]

@@ -8,12 +8,16 @@ from typing import Literal
 from pydantic import Field
 
 from hft_core import Augmenter, Edit, RowRandom, Spans
-from hft_plugins.augmenters.protected import negates
-from hft_plugins.augmenters.words import chosen, draws, is_free, share, words
+from hft_plugins.augmenters.protected import pieces, stays
+from hft_plugins.augmenters.words import chosen, draws, is_clitic, is_free, share
 
 
 class RandomDelete(Augmenter):
-    """Deletes words (in Chinese: characters) with the space before them; never negations, numbers, their units or punctuation."""
+    """Deletes words (in Chinese: characters) with the space before them.
+
+    Negations, degree words, numbers and what stands right behind their digits stay, and so do clitics ("it 's"), what they lean
+    on, and punctuation.
+    """
 
     type: Literal["random-delete"]
     rate: float = Field(default=0.1, gt=0, le=1)
@@ -33,18 +37,18 @@ class RandomDelete(Augmenter):
 
 def _deletable(text: str, spans: Spans) -> tuple[int, list[tuple[int, int]]]:
     """Give the number of words, and those that may go as (start of the space before, end)."""
-    count, before = 0, 0
+    found = pieces(text)
     places: list[tuple[int, int]] = []
-    for match in words(text):
-        count += 1
-        start, end = match.span()
-        unit = start > 0 and text[start - 1].isdigit()  # without it, two numbers could become one
+    before = 0
+    for at, (start, end, word) in enumerate(found):
+        counted = start > 0 and text[start - 1].isdigit()  # a unit: without it, two numbers could become one
+        leaned_on = at + 1 < len(found) and is_clitic(found[at + 1][2])
         gap = text[before:start]
         start -= len(gap) - len(gap.rstrip())
         before = end
-        if not unit and not negates(match[0]) and (not spans or is_free(start, end, spans)):
+        if not (counted or leaned_on or stays(word) or is_clitic(word)) and (not spans or is_free(start, end, spans)):
             places.append((start, end))
-    return count, places
+    return len(found), places
 
 
 def _deletions(text: str, places: list[tuple[int, int]], spans: Spans) -> list[Edit]:

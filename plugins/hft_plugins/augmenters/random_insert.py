@@ -12,15 +12,15 @@ from pydantic import Field
 
 from hft_core import Edit, Editor, LearningAugmenter, RowRandom, Spans, TextBatch, Training
 from hft_plugins.augmenters.lookup import Lookup
-from hft_plugins.augmenters.protected import DEGREES, PROTECTED, negates
+from hft_plugins.augmenters.protected import PROTECTED, gaps
 from hft_plugins.augmenters.table import ENGLISH, Table, load
-from hft_plugins.augmenters.words import draws, is_clitic, is_free, is_unspaced, pick, segmented, share
+from hft_plugins.augmenters.words import draws, is_free, is_unspaced, pick, segmented, share
 
 
 class RandomInsert(LearningAugmenter):
     """Inserts synonyms of a text's own words at random places (the random insertion of EDA, Wei and Zou 2019).
 
-    Not behind a negation or a degree word, which would be said of another word then.
+    Not behind a negation, a degree word or a number, which would be said of another word then.
     """
 
     type: Literal["random-insert"]
@@ -51,7 +51,8 @@ class RandomInsert(LearningAugmenter):
 def _insertions(
     text: str, spans: Spans, candidates: Sequence[tuple[int, int]], numbers: Sequence[float], table: Table
 ) -> list[Edit]:
-    places = [place for place in _places(text, table) if is_free(place, place, spans)] if numbers else []
+    found = segmented(text, table.entries, PROTECTED, table.lengths) if numbers else []
+    places = [place for place in gaps(found) if is_free(place, place, spans)]
     edits: dict[int, Edit] = {}
     for first, second in zip(numbers[::2], numbers[1::2], strict=True) if places else ():
         place = places[int(first * len(places))]
@@ -60,14 +61,3 @@ def _insertions(
         word = synonyms[pick(second, len(synonyms))]
         edits[place] = Edit(place, place, word if is_unspaced(text[place]) else word + " ")
     return sorted(edits.values())
-
-
-def _places(text: str, table: Table) -> list[int]:
-    """Where words begin, but for clitics, and for words that one before them negates or grades."""
-    found = segmented(text, table.entries, PROTECTED, table.lengths)
-    before = ["", *(word for _, _, word in found)]
-    return [
-        start
-        for previous, (start, _, word) in zip(before, found, strict=False)
-        if not (is_clitic(word) or negates(previous) or previous in DEGREES)
-    ]

@@ -9,15 +9,15 @@ from typing import Literal
 from pydantic import Field
 
 from hft_core import Augmenter, Edit, RowRandom, Spans
-from hft_plugins.augmenters.protected import negates
-from hft_plugins.augmenters.words import chosen, draws, is_clitic, is_free, share, words
+from hft_plugins.augmenters.protected import pieces, stays
+from hft_plugins.augmenters.words import chosen, draws, is_clitic, is_free, share
 
 
 class RandomSwap(Augmenter):
     """Swaps neighbouring words (in Chinese: characters) with only whitespace between them.
 
-    Unlike in the random swap of EDA (Wei and Zou 2019), no word leaves its clause, and negations stay where they are: moved,
-    they would turn the meaning. So do clitics ("it 's").
+    Unlike in the random swap of EDA (Wei and Zou 2019), no word leaves its clause, and negations, degree words and numbers stay
+    where they are: moved, they would say something else. So do clitics ("it 's") and what they lean on.
     """
 
     type: Literal["random-swap"]
@@ -43,13 +43,19 @@ class RandomSwap(Augmenter):
 
 def _swaps(text: str, spans: Spans) -> tuple[int, list[Edit]]:
     """Give the number of words and every swap of neighbours that is possible."""
-    places = [match.span() for match in words(text)]
-    stays = [negates(text[slice(*place)]) or is_clitic(text[slice(*place)]) for place in places]
-    leaned_on = [is_clitic(text[slice(*place)]) for place in places[1:]] + [False]
+    found = pieces(text)
+    moves = [not (stays(word) or is_clitic(word)) for _, _, word in found]
+    for at in range(1, len(found)):
+        moves[at - 1] &= not is_clitic(found[at][2])  # what it leans on
     swaps: list[Edit] = []
-    for at, ((start, middle), (after, end)) in enumerate(pairwise(places)):
-        gap, left, right = text[middle:after], text[start:middle], text[after:end]
-        moves = not (stays[at] or stays[at + 1] or leaned_on[at + 1])
-        if moves and not gap.strip() and left != right and (not spans or is_free(start, end, spans)):
-            swaps.append(Edit(start, end, right + gap + left))
-    return len(places), swaps
+    for at, ((start, middle, left), (after, end, right)) in enumerate(pairwise(found)):
+        gap = text[middle:after]
+        if (
+            moves[at]
+            and moves[at + 1]
+            and left != right
+            and not gap.strip()
+            and (not spans or is_free(start, end, spans))
+        ):
+            swaps.append(Edit(start, end, text[after:end] + gap + text[start:middle]))
+    return len(found), swaps

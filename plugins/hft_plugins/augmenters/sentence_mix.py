@@ -30,7 +30,7 @@ class SentenceMix(LearningAugmenter):
             for value, text in zip(columns[label], columns[training.roles.text[0]], strict=True):
                 pool = pools.setdefault(str(value), [])
                 if len(pool) < _MOST:
-                    pool += [own for start, end in sentences(text) if _goes(own := text[start:end].strip())]
+                    pool += [own for start, end in sentences(text) if _may_move(own := text[start:end].strip())]
 
         def edits(batch: TextBatch, random: RowRandom) -> list[list[Edit]]:
             draws = random.uniform(2).tolist()
@@ -42,7 +42,7 @@ class SentenceMix(LearningAugmenter):
         return edits
 
 
-def _goes(sentence: str) -> bool:
+def _may_move(sentence: str) -> bool:
     """Whether a sentence says something in another text, too."""
     return bool(sentence) and not any(mark in sentence for mark in ("<<", ">>", "[[", "]]"))
 

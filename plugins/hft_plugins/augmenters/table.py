@@ -14,7 +14,7 @@ from typing import NamedTuple
 from hft_core import DataError
 from hft_plugins.augmenters.longest import word_lengths
 from hft_plugins.augmenters.protected import PROTECTED, may_come_in, negates
-from hft_plugins.augmenters.words import is_unspaced
+from hft_plugins.augmenters.words import is_unspaced, plain
 
 ENGLISH = Path(__file__).parent / "lexicon" / "english.tsv.gz"
 """The packaged table, made by lexicon/build_english.py of WordNet 3.0."""
@@ -62,9 +62,10 @@ def _loaded(path: Path, changed: int, protected: frozenset[str]) -> Table:
     lines = _lines(path)
     read = _wordnet(lines) if lines and _WORDNET.match(lines[0][1]) else _tsv(path, lines)
     entries = {
-        word: entry
+        word: entry._replace(synonyms=synonyms)
         for word, entry in read.items()
-        if entry.synonyms and word not in protected and not (len(word) == 1 and is_unspaced(word))
+        if word not in protected and not (len(word) == 1 and is_unspaced(word))
+        if (synonyms := tuple(other for other in entry.synonyms if plain(other) not in PROTECTED))
     }
     return Table(entries, word_lengths(protected.union(entries)))
 
@@ -93,8 +94,7 @@ def _tsv(path: Path, lines: Iterable[tuple[int, str]]) -> dict[str, Entry]:
             )
         wide = rest[0].startswith("~")
         rest[0] = rest[0].removeprefix("~")
-        kept = (other for other in dict.fromkeys(rest) if other not in ("", word) and other.lower() not in PROTECTED)
-        entries[word] = Entry(int(wide), tuple(kept))
+        entries[word] = Entry(int(wide), tuple(other for other in dict.fromkeys(rest) if other and other != word))
     return entries
 
 

@@ -26,11 +26,11 @@ UNSPACED = (
 _UNSPACED = "".join(f"{first}-{last}" for first, last in UNSPACED)
 _LETTER = rf"[^\W\d_{_UNSPACED}]"
 _MARKED = rf"(?:{_LETTER}[\u0300-\u036f\u0900-\u0903\u093a-\u094f]*)+"  # letters with their combining marks
-_CLITIC = r"(?<![^\W_])['’](?:[sSmMdDtT]|[rR][eE]|[vV][eE]|[lL][lL])(?![^\W_])"  # split off, as in "it 's"
+_CLITIC = r"['’](?<![^\W_].)(?:[sSmMdDtT]|[rR][eE]|[vV][eE]|[lL][lL])(?![^\W_])"  # split off, as in "it 's"
 _SPACED_WORD = rf"{_MARKED}(?:['’-]{_MARKED})*|{_CLITIC}"
-_WORD = re.compile(rf"{_SPACED_WORD}|(?!\d)[{_UNSPACED}]")
+_WORD = re.compile(rf"(?!\d)[{_UNSPACED}]|{_SPACED_WORD}")
 _SPACED = re.compile(_SPACED_WORD)  # the same without unspaced scripts
-_RUN = re.compile(rf"{_SPACED_WORD}|(?:(?!\d)[{_UNSPACED}])+")  # the same, unspaced characters together
+_RUN = re.compile(rf"(?:(?!\d)[{_UNSPACED}])+|{_SPACED_WORD}")  # the same, unspaced characters together
 _UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
 _WORD_ASCII = re.compile(f"[A-Za-z]+(?:['-][A-Za-z]+)*|{_CLITIC}")  # the same for ASCII, and faster
 _SENTENCE = re.compile(  # a full stop within a number or an address ends nothing
@@ -51,7 +51,7 @@ def spaced_words(text: str) -> Iterator[re.Match[str]]:
 def segmented(
     text: str, known: Container[str], more: Container[str], lengths: Mapping[str, Sequence[int]]
 ) -> list[tuple[int, int, str]]:
-    """Give start, end and lower-case form of each word; unspaced scripts are cut into the longest words of two lists.
+    """Give start, end and plain form of each word; unspaced scripts are cut into the longest words of two lists.
 
     Args:
         text: any text.
@@ -64,7 +64,7 @@ def segmented(
         start, stop = match.span()
         run = match[0]
         if run < "\u3000" or not is_unspaced(run[0]):
-            found.append((start, stop, run.lower()))
+            found.append((start, stop, plain(run)))
             continue
         while start < stop:
             end = start + 1
@@ -101,7 +101,12 @@ def is_free(start: int, end: int, spans: Spans) -> bool:
 
 def is_clitic(word: str) -> bool:
     """Whether a word leans on the one before it."""
-    return word.startswith(("'", "’")) or word.lower().replace("’", "'") == "n't"
+    return word.startswith(("'", "’")) or plain(word) == "n't"
+
+
+def plain(word: str) -> str:
+    """A word in lower case, with a straight apostrophe: how lists of words have it."""
+    return word.lower().replace("’", "'")
 
 
 def share(rate: float, count: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -39,7 +40,7 @@ class DatasetReader(Reader):
     subset: str | None = None
     """The part of the data set that the hub calls configuration; default: its only one, or `default`."""
     split: str = "train"
-    """The split of the data set."""
+    """The split of the data set. What was saved as one split is read as it is, and refused where another one is asked for."""
     revision: str = "main"
     """The hub's branch, tag or commit; a commit is what stays the same."""
 
@@ -128,8 +129,12 @@ class DatasetReader(Reader):
             raise DataError(f"{folder}: this data set cannot be loaded ({first_line(error)}); save it again") from error
         if isinstance(saved, DatasetDict):
             return self._split_of(saved)
-        own = str(saved.split or "train")  # one that was not loaded as a split has no name
-        return self._split_of({own: saved})
+        own = re.split(r"[\[+]", str(saved.split or ""))[0]  # `train[:10]`, `train+test`; many have none
+        if own and "split" in self.model_fields_set and self.split != own:
+            raise DataError(
+                f"data set {self.path}: it is the split {own!r}, not {self.split!r}; correct `split`, or leave it out"
+            )
+        return saved
 
     def _saved(self, folder: Path) -> Iterator[Rows | Refusal]:
         before = 0

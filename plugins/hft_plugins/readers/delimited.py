@@ -218,13 +218,14 @@ def split(text: str, delimiter: str, quote: str) -> list[str]:
 
 
 def _delimiter(first: str, suffix: str, quote: str | None) -> str:
-    """Find the delimiter in the first line outside quotes: a tab if any, else the commonest of comma, semicolon and bar."""
+    """Find the delimiter in the first line outside quotes: a tab if any, else comma or semicolon, else a bar."""
     if suffix in (".tsv", ".tab"):
         return "\t"
     outside = _outside(first, quote)
     if "\t" in outside:
         return "\t"
-    return max(",;|", key=outside.count)
+    found = max(",;", key=outside.count)
+    return "|" if found not in outside and "|" in outside else found
 
 
 def _outside(line: str, quote: str | None) -> str:

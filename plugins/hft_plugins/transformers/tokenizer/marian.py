@@ -16,6 +16,8 @@ from hft_core import PluginError
 _FILES = ("source.spm", "target.spm", "vocab.json")
 _UNIGRAM = 1
 """How SentencePiece numbers that kind of model."""
+_OF_THEIR_OWN = (4, 6)
+"""Kinds of pieces: symbols that a user defined, and bytes."""
 _FOREIGN = "\ue000"
 """Stands before pieces that only the other language has, so that no text is cut into them; a character of private use."""
 
@@ -28,10 +30,18 @@ def is_marian(folder: Path) -> bool:
 def from_marian(folder: Path) -> tuple[Tokenizer, Tokenizer]:
     """Give the tokenizers for texts that are read, and for texts that are written. Raises PluginError for others than these.
 
-    Both know all ids, so each turns any back into text. They are those of transformers but for two rarities: a piece that
-    vocab.json does not number is left out, so that a text is cut into others, and is not unknown; and a character that only
-    the other file has is unknown even where it stands alone.
+    Both know all ids, so each turns any back into text. Texts have the tokens that transformers gives them, but for rarities: a
+    piece that vocab.json does not number is left out, so that a text is cut into others, and is not unknown; a character that
+    only the other file has is unknown even where it stands alone; a language (`>>fra<<`) counts wherever it stands, and one
+    that the vocabulary lacks is text.
     """
+    settings = folder / "tokenizer_config.json"
+    said = json.loads(settings.read_text("utf-8")) if settings.is_file() else {}
+    if said.get("separate_vocabs") or (folder / "target_vocab.json").is_file():
+        raise PluginError(
+            f"model: {folder} numbers the tokens of its two languages apart (`separate_vocabs`), and hft knows models with one "
+            "vocabulary only; take another model"
+        )
     ids = _ids(folder / "vocab.json")
     return _tokenizer(folder / "source.spm", ids), _tokenizer(folder / "target.spm", ids)
 
@@ -81,9 +91,20 @@ def _read(file: Path) -> Any:
         read.ParseFromString(file.read_bytes())
     except DecodeError as error:
         raise PluginError(f"model: {file} is no file of SentencePiece ({error}); copy the model again") from error
-    if read.trainer_spec.model_type != _UNIGRAM:
-        raise PluginError(
-            f"model: {file} cuts texts by byte pairs or words, and only SentencePiece's `unigram` can be converted; save the "
-            "model with a tokenizer.json"
-        )
+    if (why := _unlike(read)) is not None:
+        raise PluginError(f"model: {file} {why}, which hft cannot convert; save the model with a tokenizer.json")
     return read
+
+
+def _unlike(read: Any) -> str | None:
+    """What a file of SentencePiece does otherwise than what is converted here; None: nothing."""
+    trainer, normalizer = read.trainer_spec, read.normalizer_spec
+    if trainer.model_type != _UNIGRAM:
+        return "cuts texts by byte pairs, words or characters, and not by `unigram`"
+    if not trainer.split_by_whitespace:
+        return "has pieces over several words (`split_by_whitespace: false`)"
+    if not (normalizer.add_dummy_prefix and normalizer.remove_extra_whitespaces):
+        return "keeps spaces as they are (`add_dummy_prefix`, `remove_extra_whitespaces`)"
+    if any(piece.type in _OF_THEIR_OWN for piece in read.pieces):
+        return "has symbols of its user's, or bytes"
+    return None
