@@ -13,7 +13,6 @@ from typing import Any
 import click
 
 from hft_core.cli.options import disabled, plugin_options
-from hft_core.training.precision import processor_has_fast_bf16
 
 _LITTLE_DISK = 5.0  # GB
 _LITTLE_MEMORY = 2.0
@@ -104,7 +103,7 @@ def _advice(found: dict[str, Any]) -> list[str]:
             advice.append(f'{what}: {", ".join(lacking)} missing; run: pip install "hft-core{use}"')
     features = found["processor"]["features"]
     if found["packages"].get("train", {}).get("torch") and not found["accelerators"]:
-        if processor_has_fast_bf16():
+        if found["processor"]["fast_bf16"]:
             advice.append("this processor has fast bf16: leave `precision: auto` in recipes, and training is faster")
         elif "AVX512-BF16" in features:
             advice.append(

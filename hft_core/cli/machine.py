@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from hft_core.training.precision import processor_has_fast_bf16
+
 _FEATURES = {
     "AVX2": ("avx2",),
     "AVX-512": ("avx512f",),
@@ -34,7 +36,7 @@ print(json.dumps({
 
 
 def processor() -> dict[str, Any]:
-    """Give model, cores that this process may use, and features."""
+    """Give model, cores that this process may use, features, and whether bf16 is faster than fp32."""
     described = _described()
     flags = set((described.get("flags") or described.get("Features") or "").split())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -42,6 +44,7 @@ def processor() -> dict[str, Any]:
         "model": described.get("model name") or platform.processor() or platform.machine(),
         "cores": cores,
         "features": [name for name, needed in _FEATURES.items() if flags.issuperset(needed)],
+        "fast_bf16": processor_has_fast_bf16(),
     }
 
 

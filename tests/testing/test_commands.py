@@ -86,7 +86,7 @@ def test_doctor_names_a_broken_plugin_and_says_what_to_do(tmp_path: Path, hft_he
 
 
 HEALTHY: dict[str, Any] = {
-    "processor": {"cores": 1, "features": ["AVX2", "AVX-512", "AVX512-BF16", "AMX"]},
+    "processor": {"cores": 1, "features": ["AVX2", "AVX-512", "AVX512-BF16", "AMX"], "fast_bf16": True},
     "memory": {"total": 64.0, "available": 32.0},
     "accelerators": [],
     "torch": {},
@@ -113,7 +113,14 @@ HEALTHY: dict[str, Any] = {
         ),
         ({"plugins": [{**HEALTHY["plugins"][0], "import_seconds": 3.0}]}, "takes 3.0 s in every command"),
         ({"plugins": [{**HEALTHY["plugins"][0], "problem": "disabled by --disable"}]}, None),
-        ({"packages": {"train": {"torch": "2.13"}}}, "this processor has bf16 instructions"),
+        ({"packages": {"train": {"torch": "2.13"}}}, "this processor has fast bf16"),
+        (
+            {
+                "packages": {"train": {"torch": "2.13"}},
+                "processor": {"cores": 1, "features": ["AVX512-BF16"], "fast_bf16": False},
+            },
+            "this processor multiplies bf16 no faster than fp32",
+        ),
         (
             {"accelerators": ["H200"], "torch": {"cuda": False, "version": "2.13.0+cpu", "built for": None}},
             "there is a GPU, which torch 2.13.0+cpu does not see",
