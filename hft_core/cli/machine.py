@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hft_core.training.precision import processor_has_fast_bf16
+from hft_core.training.precision import described_processor, has_fast_bf16
 
 _FEATURES = {
     "AVX2": ("avx2",),
@@ -37,14 +37,14 @@ print(json.dumps({
 
 def processor() -> dict[str, Any]:
     """Give model, cores that this process may use, features, and whether bf16 is faster than fp32."""
-    described = _described()
+    described = described_processor()
     flags = set((described.get("flags") or described.get("Features") or "").split())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "model": described.get("model name") or platform.processor() or platform.machine(),
         "cores": cores,
         "features": [name for name, needed in _FEATURES.items() if flags.issuperset(needed)],
-        "fast_bf16": processor_has_fast_bf16(),
+        "fast_bf16": has_fast_bf16(described),
     }
 
 
@@ -93,12 +93,3 @@ def disks(store: Path) -> list[dict[str, Any]]:
         free = round(shutil.disk_usage(there).free / 1e9, 1)
         found.append({"use": use, "path": str(place), "free": free, "writable": os.access(there, os.W_OK)})
     return found
-
-
-def _described() -> dict[str, str]:
-    """The first processor as Linux describes it; empty elsewhere."""
-    try:
-        first = Path("/proc/cpuinfo").read_text("utf-8").partition("\n\n")[0]
-    except OSError:
-        return {}
-    return {name.strip(): rest.strip() for name, _, rest in (line.partition(":") for line in first.splitlines())}

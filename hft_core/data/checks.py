@@ -19,17 +19,16 @@ _CODES = {
 } | {code: (said, advice) for code, (said, advice, _) in SUSPICIONS.items()}
 
 
-def check_rows(split: str, keys: RowKeys, seen: Survey, ledger: Ledger, classes: bool) -> list[Check]:
-    """Look at the rows of one split, as they were read; with `classes` the balance of labels is said."""
-    checks = (
+def check_rows(split: str, keys: RowKeys, seen: Survey, ledger: Ledger) -> list[Check]:
+    """Look at the rows of one split, as they were read."""
+    return (
         _refused(split, ledger.quarantined)
         + _tag_schemes(split, ledger.found)
         + _repeats(split, keys.text)
         + conflicts(f"of {split}", [keys])
+        + _suspicious(split, seen)
+        + _languages(split, seen)
     )
-    if classes:
-        checks += check_balance(seen["balance"])
-    return checks + _suspicious(split, seen) + _languages(split, seen)
 
 
 def _refused(split: str, refused: Mapping[str, int]) -> list[Check]:

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from hft_core.components import Columns, Reader, Roles
-from hft_core.data.checks import Check, check_rows
+from hft_core.data.checks import Check, check_balance, check_rows
 from hft_core.data.keys import RowKeys, keys_of
 from hft_core.data.ledger import Ledger, Quarantine
 from hft_core.data.likeness import Alike, alike
@@ -99,8 +99,9 @@ def inspect(
         own = source.roles
         seen = survey(read_table(file), own)
         keys[name] = keys_of(_as_compared(file, own, joins), roles)
-        classes = name == order[0] and not own.spans and source.labels
-        found = check_rows(name, keys[name], seen, ledger, classes)
+        found = check_rows(name, keys[name], seen, ledger)
+        if name == order[0] and not own.spans and source.labels:
+            found += check_balance(seen["balance"])
         found += _unknown(name, file, own, tokenizer) if tokenizer else []
         checks += _with_examples(found, folder / f"{name}.quarantine.jsonl")
         inspected.append(

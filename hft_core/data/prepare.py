@@ -59,7 +59,7 @@ def prepare_train(
         raw = out / f"raw-{name}.arrow"
         surveys[name] = survey(read_table(raw), roles)
         keys = _keep_keys(raw, roles, out, name)
-        checks += check_rows(name, keys, surveys[name], ledger, classes=False)
+        checks += check_rows(name, keys, surveys[name], ledger)
         cleaned = clean_texts(read_table(raw), cleaners, roles, ledger, drop_empty=name == "train")
         write_table(out / f"{name}.arrow", _as_originals(cleaned))
     (out / "raw-train.arrow").unlink()
@@ -92,7 +92,7 @@ def prepare_held_out(
     raw = out / f"raw-{name}.arrow"
     _read(task, reader, name, roles, ledger, out)
     seen = survey(read_table(raw), roles)
-    checks = check_rows(name, _keep_keys(raw, roles, out, name), seen, ledger, classes=False)
+    checks = check_rows(name, _keep_keys(raw, roles, out, name), seen, ledger)
     cleaned = clean_texts(read_table(raw), cleaners, roles, ledger, drop_empty=False)
     write_table(out / f"{name}.arrow", _as_originals(cleaned))
     _check_targets(task, out / f"{name}.arrow", name, facts)

@@ -75,8 +75,6 @@ _WORTH_A_LOOK = re.compile(
 )
 """What a text has that one of `SUSPICIONS` with a sign in it finds; nearly all texts have none of it."""
 _WORD = re.compile(r"[^\W_]")
-
-
 _MOST_LABELS = 50
 
 

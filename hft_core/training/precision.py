@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 _PROCESSORS = Path("/proc/cpuinfo")
@@ -15,20 +16,23 @@ def resolve(precision: str) -> str:
 
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if processor_has_fast_bf16() else "fp32"
+    return "bf16" if has_fast_bf16(described_processor()) else "fp32"
 
 
-def processor_has_fast_bf16() -> bool:
-    """Whether the processor's instructions multiply bf16 faster than fp32: AMX do, and AMD's AVX512-BF16.
+def has_fast_bf16(processor: Mapping[str, str]) -> bool:
+    """Whether a processor's instructions multiply bf16 faster than fp32: AMX, and AVX512-BF16 of AMD.
 
-    Intel's AVX512-BF16 do not: their `vdpbf16ps` does half as many multiplications a cycle as two units for fp32 do, and a
-    training in bf16 took one and a half times as long (docs/benchmarks.md). Linux says what a processor has; elsewhere
-    nothing is known, and the answer is no.
+    AVX512-BF16 of Intel does not: products of matrices ran at half the speed of fp32, and a training took one and a half times
+    as long (docs/benchmarks.md).
     """
+    flags = processor.get("flags", "").split()
+    return "amx_bf16" in flags or ("avx512_bf16" in flags and processor.get("vendor_id") == "AuthenticAMD")
+
+
+def described_processor() -> dict[str, str]:
+    """The first processor as Linux describes it (`flags`, `model name`, …); empty elsewhere."""
     try:
-        lines = _PROCESSORS.read_text("utf-8").splitlines()
+        first = _PROCESSORS.read_text("utf-8").partition("\n\n")[0]
     except OSError:
-        return False
-    first = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
-    flags = first.get("flags", "").split()
-    return "amx_bf16" in flags or ("avx512_bf16" in flags and first.get("vendor_id") == "AuthenticAMD")
+        return {}
+    return {name.strip(): rest.strip() for name, _, rest in (line.partition(":") for line in first.splitlines())}

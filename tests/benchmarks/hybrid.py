@@ -136,19 +136,10 @@ def _hft(recipe: Mapping[str, Any], folder: Path, seed: int, labels: Sequence[st
 
 def _peer(script: Path, task: str, folder: Path, seed: int) -> dict[str, Any]:
     files = [arms.minilm(), folder / "all.jsonl", folder / "test.jsonl"]
-    strong = [
-        "--epochs",
-        _EPOCHS.get(task, 15),
-        "--lr",
-        1e-4,
-        "--warmup",
-        0.1,
-        *arms.fast_flags(),
-        "--group",
-        "--seeds",
-        seed,
-    ]
-    found = arms.measure("Trainer", arms.HERE / "peer_predictions.py", script, *files, *strong, OMP_NUM_THREADS="1")
+    strong = ["--epochs", _EPOCHS.get(task, 15), "--lr", 1e-4, "--warmup", 0.1, "--group", *arms.fast_flags()]
+    found = arms.measure(
+        "Trainer", arms.HERE / "peer_predictions.py", script, *files, *strong, "--seeds", seed, OMP_NUM_THREADS="1"
+    )
     digits = {name: "".join(map(str, found[name])) for name in ("predicted", "right")}
     return {"train_cpu_s": found["train_cpu_s"]} | digits
 

@@ -135,9 +135,10 @@ def test_advice(changes: dict[str, Any], said: str | None) -> None:
 
 def test_processor_features_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flags = {"model name": "X", "flags": "fpu avx2 avx512f avx512_bf16 amx_tile amx_bf16"}
-    monkeypatch.setattr(machine, "_described", lambda: flags)
+    monkeypatch.setattr(machine, "described_processor", lambda: flags)
     assert machine.processor()["features"] == ["AVX2", "AVX-512", "AVX512-BF16", "AMX"]
-    monkeypatch.setattr(machine, "_described", lambda: {"Features": "fp asimd bf16"})
+    assert machine.processor()["fast_bf16"]
+    monkeypatch.setattr(machine, "described_processor", lambda: {"Features": "fp asimd bf16"})
     assert machine.processor()["features"] == ["NEON", "BF16 (Arm)"]
 
 

@@ -167,6 +167,9 @@ def test_what_is_no_such_folder_is_refused(folder: Path, tmp_path: Path) -> None
     (copy / "target.spm").write_bytes(b"\xff\xff\xff")
     with pytest.raises(PluginError, match=r"target\.spm is no file of SentencePiece"):
         tokenizer.from_folder(copy, None)
+    (copy / "target.spm").write_bytes(b"x\n")
+    with pytest.raises(PluginError, match=r"target\.spm (has no pieces|is no file of SentencePiece)"):
+        tokenizer.from_folder(copy, None)
     for how, why in (
         ({"model_type": "bpe"}, "by byte pairs"),
         ({"split_by_whitespace": False}, "over several words"),
@@ -178,6 +181,10 @@ def test_what_is_no_such_folder_is_refused(folder: Path, tmp_path: Path) -> None
         with pytest.raises(PluginError, match=rf"target\.spm .*{why}.* which hft cannot convert"):
             tokenizer.from_folder(copy, None)
     (copy / "target.spm").write_bytes((folder / "target.spm").read_bytes())
+    (copy / "tokenizer_config.json").write_text("{")
+    with pytest.raises(PluginError, match=r"tokenizer_config\.json is not JSON"):
+        tokenizer.from_folder(copy, None)
+    (copy / "tokenizer_config.json").unlink()
     (copy / "target_vocab.json").write_bytes((copy / "vocab.json").read_bytes())
     with pytest.raises(PluginError, match="numbers the tokens of its two languages apart"):
         tokenizer.from_folder(copy, None)

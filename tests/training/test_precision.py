@@ -24,12 +24,12 @@ def test_bf16_of_processors(
     cores = [f"processor\t: {core}\nvendor_id\t: {vendor}\nflags\t\t: {flags}\nbugs\t\t: none\n" for core in range(2)]
     (tmp_path / "cpuinfo").write_text("\n".join(cores), encoding="utf-8")
     monkeypatch.setattr(precision, "_PROCESSORS", tmp_path / "cpuinfo")
-    assert precision.processor_has_fast_bf16() is fast
+    assert precision.has_fast_bf16(precision.described_processor()) is fast
 
 
 def test_a_system_that_does_not_tell_is_none_with_bf16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_PROCESSORS", tmp_path / "none")
-    assert not precision.processor_has_fast_bf16()
+    assert not precision.has_fast_bf16(precision.described_processor())
 
 
 def test_what_a_recipe_says_counts() -> None:

@@ -16,8 +16,8 @@ _LEAST = 3
 _GOES_WITH = 2.0
 """Standard deviations from the rows that chance has, from which it does."""
 _ODDS = 1.2
-"""Times that a label is likelier for its rows, it has to be, too: of thousands of rows chance explains hardly any difference,
-however small. Of two equal labels that is 5 points."""
+"""Odds of the label among the word's rows, by those among all rows, that it has to have, too: of thousands of rows chance
+explains hardly any difference, however small. Of two equal labels that is 5 points."""
 _RARE = ((1, 0.0), (3, 1.0), (10, 2.0))
 """Below so many rows: the weight. A model knows nothing of a word that it has not met, and of rare ones what chance has it."""
 _MARGIN = 0.5

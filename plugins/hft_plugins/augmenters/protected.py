@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from hft_plugins.augmenters.longest import word_lengths
 from hft_plugins.augmenters.words import is_clitic, plain, segmented
@@ -75,6 +76,7 @@ def pieces(text: str) -> list[tuple[int, int, str]]:
     return segmented(text, (), PROTECTED, _LENGTHS)
 
 
+@lru_cache(maxsize=1 << 16)  # texts have the same words again and again
 def stays(word: str) -> bool:
     """Whether a word, in its plain form, is to stay where it is, and as it is: a negation, a degree word or a number."""
     return word in _STAYING or negates(word)

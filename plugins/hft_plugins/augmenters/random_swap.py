@@ -44,9 +44,11 @@ class RandomSwap(Augmenter):
 def _swaps(text: str, spans: Spans) -> tuple[int, list[Edit]]:
     """Give the number of words and every swap of neighbours that is possible."""
     found = pieces(text)
-    moves = [not (stays(word) or is_clitic(word)) for _, _, word in found]
-    for at in range(1, len(found)):
-        moves[at - 1] &= not is_clitic(found[at][2])  # what it leans on
+    clitics = [*(is_clitic(word) for _, _, word in found), False]
+    moves = [
+        not (clitic or leaned_on or stays(word))
+        for (_, _, word), clitic, leaned_on in zip(found, clitics, clitics[1:], strict=False)
+    ]
     swaps: list[Edit] = []
     for at, ((start, middle, left), (after, end, right)) in enumerate(pairwise(found)):
         gap = text[middle:after]

@@ -59,6 +59,8 @@ def segmented(
         more: further words.
         lengths: of the words of unspaced scripts, by their first two characters, longest first.
     """
+    if text.isascii():
+        return [(*match.span(), match[0].lower()) for match in _WORD_ASCII.finditer(text)]
     found: list[tuple[int, int, str]] = []
     for match in _RUN.finditer(text):
         start, stop = match.span()
@@ -101,7 +103,7 @@ def is_free(start: int, end: int, spans: Spans) -> bool:
 
 def is_clitic(word: str) -> bool:
     """Whether a word leans on the one before it."""
-    return word.startswith(("'", "’")) or plain(word) == "n't"
+    return word[:1] in ("'", "’") or (word[:1] in "nN" and plain(word) == "n't")
 
 
 def plain(word: str) -> str:

@@ -103,7 +103,8 @@ def _load(folder: Path) -> tuple[Tokenizer, Tokenizer | None]:
         target = folder / TARGET
         return _parsed(folder / "tokenizer.json"), _parsed(target) if target.is_file() else None
     if is_marian(folder):
-        return from_marian(folder)
+        settings = folder / "tokenizer_config.json"
+        return from_marian(folder, _settings(settings) if settings.is_file() else {}, _settings(folder / "vocab.json"))
     from transformers import AutoTokenizer  # only it knows how to convert the older formats
 
     try:

@@ -5,7 +5,7 @@ Such a folder has `source.spm`, `target.spm` and `vocab.json`, which numbers the
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,33 +27,31 @@ def is_marian(folder: Path) -> bool:
     return all((folder / name).is_file() for name in _FILES)
 
 
-def from_marian(folder: Path) -> tuple[Tokenizer, Tokenizer]:
+def from_marian(folder: Path, settings: Mapping[str, Any], ids: dict[str, int]) -> tuple[Tokenizer, Tokenizer]:
     """Give the tokenizers for texts that are read, and for texts that are written. Raises PluginError for others than these.
 
     Both know all ids, so each turns any back into text. Texts have the tokens that transformers gives them, but for rarities: a
     piece that vocab.json does not number is left out, so that a text is cut into others, and is not unknown; a character that
     only the other file has is unknown even where it stands alone; a language (`>>fra<<`) counts wherever it stands, and one
     that the vocabulary lacks is text.
+
+    Args:
+        folder: has the two files of SentencePiece.
+        settings: those of its tokenizer_config.json.
+        ids: what vocab.json says.
     """
-    settings = folder / "tokenizer_config.json"
-    said = json.loads(settings.read_text("utf-8")) if settings.is_file() else {}
-    if said.get("separate_vocabs") or (folder / "target_vocab.json").is_file():
+    if settings.get("separate_vocabs") or (folder / "target_vocab.json").is_file():
         raise PluginError(
             f"model: {folder} numbers the tokens of its two languages apart (`separate_vocabs`), and hft knows models with one "
             "vocabulary only; take another model"
         )
-    ids = _ids(folder / "vocab.json")
+    numbers = sorted(number for number in ids.values() if isinstance(number, int))
+    if numbers != list(range(len(ids))) or not {"</s>", "<unk>"} <= ids.keys():
+        raise PluginError(
+            f"model: {folder / 'vocab.json'} is no vocabulary of a Marian (it does not number pieces from 0 on, </s> and <unk> "
+            "among them); copy the model again"
+        )
     return _tokenizer(folder / "source.spm", ids), _tokenizer(folder / "target.spm", ids)
-
-
-def _ids(file: Path) -> dict[str, int]:
-    try:
-        ids: dict[str, int] = json.loads(file.read_text("utf-8"))
-        if sorted(ids.values()) != list(range(len(ids))) or not {"</s>", "<unk>"} <= ids.keys():
-            raise ValueError("it does not number pieces from 0 on, </s> and <unk> among them")
-    except (ValueError, TypeError, AttributeError) as error:
-        raise PluginError(f"model: {file} is no vocabulary of a Marian ({error}); copy the model again") from error
-    return ids
 
 
 def _tokenizer(file: Path, ids: dict[str, int]) -> Tokenizer:
@@ -99,6 +97,8 @@ def _read(file: Path) -> Any:
 def _unlike(read: Any) -> str | None:
     """What a file of SentencePiece does otherwise than what is converted here; None: nothing."""
     trainer, normalizer = read.trainer_spec, read.normalizer_spec
+    if not read.pieces:
+        return "has no pieces (is it a file of SentencePiece?)"
     if trainer.model_type != _UNIGRAM:
         return "cuts texts by byte pairs, words or characters, and not by `unigram`"
     if not trainer.split_by_whitespace:
