@@ -116,7 +116,7 @@ def test_other_architectures_from_nothing(tmp_path: Path, architecture: str, pro
 @pytest.mark.slow
 def test_it_learns_to_reverse(tmp_path: Path) -> None:
     figures = hft_core.run(project(tmp_path, 50), overrides=["export=[]"]).metrics["validation"]
-    assert figures["exact-match"] > 0.4  # by chance: 0.04
+    assert figures["exact-match"] > 0.5  # by chance: 0.04
     assert figures["chrf"] > 0.4  # 0.49 to 0.6 by how a processor rounds
 
 
