@@ -212,11 +212,11 @@ def test_cleaners_and_augmenters_see_both_texts(tmp_path: Path, hft_here: Any) -
     from hft_plugins.cleaners.html import HtmlCleaner
     from hft_plugins.text_classification.task import TextClassification
 
-    rows = {"a": ["<b>one</b> two three four"], "b": ["&amp; five six seven"], "label": ["x"], ROW: [1]}
+    rows = {"a": ["<b>green</b> apples taste fresh"], "b": ["&amp; ripe pears smell"], "label": ["x"], ROW: [1]}
     roles = TextClassification(type="text-classification", text="a", pair="b").bind(rows).roles()
     [cleaned] = clean_texts([rows], [HtmlCleaner(type="html")], roles, Ledger(), drop_empty=True)
-    assert cleaned["a"] == ["one two three four"]
-    assert cleaned["b"] == ["& five six seven"]
+    assert cleaned["a"] == ["green apples taste fresh"]
+    assert cleaned["b"] == ["& ripe pears smell"]
     [_, variant] = with_variants([cleaned], [RandomSwap(type="random-swap", rate=0.9)], roles, 0, Ledger())
     assert variant["a"] != cleaned["a"]
     assert variant["b"] != cleaned["b"]
