@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from hft_core.cli.options import load, recipe_options
+from hft_core.store.strict_json import strict_json
 
 
 @click.command("ablate")
@@ -61,10 +61,10 @@ def command(
                 return
             found = ablation.train(budget)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
+            target.write_text(strict_json(found, indent=1), encoding="utf-8")
     finally:
         progress.close()
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else _told(found, target, recipe))
+    click.echo(strict_json(found) if as_json else _told(found, target, recipe))
 
 
 def _told(found: dict[str, Any], target: Path, recipe: Path) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from hft_core.store.strict_json import strict_json
+
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN…", type=click.Path(path_type=Path))
@@ -28,7 +30,7 @@ def command(runs: tuple[Path, ...], metric: str | None, html: Path | None, as_js
         from hft_core.store.files import put_text
 
         put_text(html, render_comparison(found))
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else _told(found, html))
+    click.echo(strict_json(found) if as_json else _told(found, html))
 
 
 def _told(found: dict[str, Any], html: Path | None) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from hft_core.cli.options import disabled, plugin_options, session_options, warn_of_broken
+from hft_core.store.strict_json import strict_json
 
 
 @click.command("evaluate")
@@ -48,7 +48,7 @@ def command(
     reader = reader_of(data, settings, registry)
     opened = load(bundle, precision=precision, threads=threads, providers=providers)
     found = evaluate(opened, judge_of(opened, registry, task), reader, slices) | {"data": data}
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else _told(found, bundle))
+    click.echo(strict_json(found) if as_json else _told(found, bundle))
 
 
 def _told(found: dict[str, Any], bundle: Path) -> str:

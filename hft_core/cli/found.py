@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hft_core.cli.options import disabled
+from hft_core.store.strict_json import strict_json
 
 if TYPE_CHECKING:
     from hft_core.pipeline.run import Run
@@ -42,7 +42,7 @@ def carry_out_found(
     add_part(run.folder, part, found)
     if told is None:
         run_facts = {"recipe": str(recipe), "run": str(run.folder), "metrics": run.metrics}
-        click.echo(json.dumps({**found, **run_facts}, ensure_ascii=False))
+        click.echo(strict_json({**found, **run_facts}))
     else:
         click.echo(told(run))
     run.require_whole()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
+
+from hft_core.store.strict_json import strict_json
 
 
 @click.command("report")
@@ -26,7 +27,7 @@ def command(run: Path, as_json: bool) -> None:
             for split, found in content["metrics"].items()
         }
         files = {"report": str(page), "card": str(card), "content": str(run / "report.json")}
-        click.echo(json.dumps({"run": str(run), **files, "metrics": figures}, ensure_ascii=False))
+        click.echo(strict_json({"run": str(run), **files, "metrics": figures}))
         return
     click.echo(f"report: {typed(page)}")
     click.echo(f"card:   {typed(card)}")

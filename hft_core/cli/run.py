@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hft_core.cli.options import load, recipe_options
+from hft_core.store.strict_json import strict_json
 
 if TYPE_CHECKING:
     from hft_core.pipeline.run import Run
@@ -71,7 +72,7 @@ def tell(run: Run, as_json: bool) -> None:
     bundle = str(run.folder / "bundle") if (run.folder / "bundle").is_dir() else None
     bundles = {task: str(folder) for task, folder in run.bundles.items()}
     said = {"run": str(run.folder), "metrics": run.metrics, "bundle": bundle, "bundles": bundles}
-    click.echo(json.dumps(said, ensure_ascii=False))
+    click.echo(strict_json(said))
     run.require_whole()
 
 

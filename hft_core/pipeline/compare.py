@@ -64,6 +64,8 @@ def _common(sides: Sequence[Side], wanted: str | None) -> tuple[str, str]:
         if figure not in known:
             has = ", ".join(name for name in known if "[" not in name)
             raise RecipeError(f"{side.folder} has no figure {figure!r} on {split}; it has {has}")
+        if known[figure].value is None:
+            raise RecipeError(f"{figure} of {side.folder} on {split} is no number; choose another figure with --metric")
     return split, figure
 
 

@@ -26,7 +26,7 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class _Figure(BaseModel):
-    value: float
+    value: float | None
     low: float | None
     high: float | None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
+
+from hft_core.store.strict_json import strict_json
 
 Record = Mapping[str, Any]
 
@@ -45,7 +46,7 @@ class JsonLines:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._stream = self.path.open(mode, encoding="utf-8", newline="\n")
             for record in records:
-                self._stream.write(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False) + "\n")
+                self._stream.write(strict_json(record) + "\n")
             self._stream.flush()
         except OSError as error:
             self._broken = True
@@ -71,15 +72,3 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             if isinstance(record, dict):
                 records.append(record)
     return records
-
-
-def _plain(value: Any) -> Any:
-    """The value as strict JSON has it: numbers of other libraries as Python's, and null for what is no number."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    number = float(value)
-    return number if math.isfinite(number) else None

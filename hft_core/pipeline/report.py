@@ -24,13 +24,14 @@ from hft_core.pipeline.gates import Settled
 from hft_core.pipeline.nodes import Node
 from hft_core.pipeline.plan import Plan
 from hft_core.pipeline.scored import note_scored
-from hft_core.pipeline.steps.common import read_json, write_json
+from hft_core.pipeline.steps.common import read_json
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.metrics import best_metric
 from hft_core.recipe.model import Recipe, Stage
 from hft_core.recipe.words import typed
 from hft_core.registry import Registry
 from hft_core.store.store import Store
+from hft_core.store.strict_json import strict_json
 
 _LARGEST = 700.0
 """A loss whose exponential is still a number."""
@@ -118,7 +119,7 @@ def write_report(
     }
     if not recipe.report.texts:
         content = without_texts(content)
-    write_json(out / "report.json", content)
+    (out / "report.json").write_text(strict_json(content, indent=1) + "\n", encoding="utf-8")
     (out / "report.html").write_text(render(content), encoding="utf-8")  # type: ignore[arg-type]  # the shape of Report
     (out / "README.md").write_text(render_card(content), encoding="utf-8")  # type: ignore[arg-type]  # the shape of Report
     (out / "recipe.yaml").write_text(content["recipe"], encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 from hft_core.report.card_origins import ablation_table, hub_keys, origins
@@ -57,9 +58,9 @@ def _front_matter(report: Report) -> str:
             "task": {"type": report["task"] or "other"},
             "dataset": {"name": f"{report['name']} ({split})", "type": report["name"], "split": split},
             "metrics": [
-                {"type": name, "value": round(entry.get("shipped", entry["value"]), 6)}
+                {"type": name, "value": round(value, 6)}
                 for name, entry in figures.items()
-                if "[" not in name
+                if "[" not in name and _is_number(value := entry.get("shipped", entry["value"]))
             ],
         }
         for split, figures in report["metrics"].items()
@@ -73,6 +74,10 @@ def _front_matter(report: Report) -> str:
     stream = io.StringIO()
     yaml.dump(matter, stream)
     return stream.getvalue()
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _figures(report: Report) -> str:

@@ -24,9 +24,9 @@ def interval(entry: Figure) -> str:
     return f"[{figure(entry['low'])}, {figure(entry['high'])}]"
 
 
-def difference(value: float) -> str:
-    """Write a difference of two figures with its sign: +0.013, −0.002."""
-    return figure(value) if value < 0 or math.isnan(value) else f"+{figure(value)}"
+def difference(value: float | None) -> str:
+    """Write a difference of two figures with its sign: +0.013, −0.002; an en dash for none."""
+    return f"+{figure(value)}" if value is not None and value >= 0 else figure(value)
 
 
 def count(value: int) -> str:

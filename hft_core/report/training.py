@@ -38,7 +38,7 @@ def _charts(stage: Stage) -> list[tuple[str, Markup]]:
     measured = {
         name: Series(
             f"validation {name}",
-            [(p["step"], p["validation"][name]) for p in curves if name in p.get("validation", {})],
+            [(p["step"], p["validation"][name]) for p in curves if p.get("validation", {}).get(name) is not None],
         )
         for name in names
     }
@@ -46,7 +46,7 @@ def _charts(stage: Stage) -> list[tuple[str, Markup]]:
     losses = [
         Series(
             f"training loss of {name}" if len(trained) > 1 else "training loss",
-            [(p["step"], p["losses"][name]) for p in curves if name in p.get("losses", {})],
+            [(p["step"], p["losses"][name]) for p in curves if p.get("losses", {}).get(name) is not None],
         )
         for name in trained
     ]

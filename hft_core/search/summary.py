@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from hft_core.search.database import shown_url
 from hft_core.search.search import Search
 from hft_core.search.study import ENDED, Entry
 from hft_core.store.files import put_text
+from hft_core.store.strict_json import strict_json
 
 FORMAT = 1
 """Of search.json. Grows when a key goes or changes its meaning."""
@@ -59,13 +59,9 @@ def content(search: Search) -> SearchContent:
 def write(search: Search, target: Path) -> SearchContent:
     """Write search.json and search.html into a folder, each whole."""
     found = content(search)
-    put_text(target / "search.json", _written(found))
+    put_text(target / "search.json", strict_json(found, indent=1) + "\n")
     put_text(target / "search.html", _page(found))
     return found
-
-
-def _written(found: Any) -> str:
-    return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
 
 
 def _page(found: SearchContent) -> str:

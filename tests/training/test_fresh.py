@@ -41,7 +41,10 @@ def text_of(arrays: Arrays, entry: int) -> str:
 
 @pytest.fixture
 def rows() -> Columns:
-    return {"text": [f"green apples taste fresh today {row} 好吃外卖" for row in range(ROWS)], ROW: list(range(1, ROWS + 1))}
+    return {
+        "text": [f"green apples taste fresh today {row} 好吃外卖" for row in range(ROWS)],
+        ROW: list(range(1, ROWS + 1)),
+    }
 
 
 def made(tmp_path: Path, rows: Columns, objective: Characters) -> tuple[Fresh, Arrays, list[str]]:

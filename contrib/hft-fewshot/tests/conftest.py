@@ -60,12 +60,23 @@ class Project:
         command = [str(Path(sys.executable).with_name("hft")), *arguments]
         return subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def refused(self, command: str = "run") -> tuple[int, str]:
-        """Give the exit code of a command on the recipe, and what it says."""
-        process = self.command(command, str(self.write()))
+    def checked(self) -> tuple[int, str]:
+        """Give the exit code of `hft check` on the recipe, and what it says."""
+        process = self.command("check", str(self.write()))
         out, errors = process.communicate()
         assert "Traceback" not in out + errors
         return process.returncode, errors
+
+    def refused(self) -> tuple[int, str]:
+        """Run the recipe in this process, where torch is imported already; give the exit code and the words of its error."""
+        with pytest.raises(hft_core.HftError) as caught:
+            self.run()
+        return caught.value.exit_code, str(caught.value)
+
+    def epochs(self) -> int:
+        """How many epochs a run that failed had measured."""
+        events = self.folder / "runs" / f"{self.recipe['name']}.live" / "events.jsonl"
+        return events.read_text("utf-8").count('"event": "validation"')
 
 
 def stage(**settings: Any) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_rows_without_labels_get_those_that_the_warm_model_is_sure_of(project: P
 @pytest.mark.parametrize("method", ["fitted-head", "pseudo-labels"])
 def test_a_killed_run_ends_with_the_same_weights(make_project: Callable[..., Project], method: str) -> None:
     pseudo = {"type": "pseudo-labels", "data": {"type": "text", "path": "unlabelled.txt"}, "minimum": 0.5}
-    own = {"epochs": 30, "checkpoint_minutes": 0, "batch_size": 8}
+    own = {"epochs": 15, "checkpoint_minutes": 0, "batch_size": 8}
     stages = [CONTRASTIVE | own]
     if method == "pseudo-labels":
         stages = [WARM, stage(objectives=[{"type": "task", "data": "train"}], techniques=[pseudo]) | own]
@@ -101,14 +101,15 @@ def test_a_killed_run_ends_with_the_same_weights(make_project: Callable[..., Pro
     for name in ("whole", "killed"):
         project = make_project(name)
         project.recipe["stages"] = stages
-        recipe = project.write()
-        if name == "killed":
-            process = project.command("run", str(recipe))
-            _kill_in_training(process, project.folder)
-        process = project.command("run", str(recipe))
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
-        assert ("continuing at step" in errors) == (name == "killed")
+        if name == "whole":
+            project.run()
+        else:
+            recipe = str(project.write())
+            _kill_in_training(project.command("run", recipe), project.folder)
+            process = project.command("run", recipe)
+            _, errors = process.communicate()
+            assert process.returncode == 0, errors
+            assert "continuing at step" in errors
         folder = project.folder / "runs" / "few" / "model"
         weights.append({file.relative_to(folder): file.read_bytes() for file in sorted(folder.rglob("*.safetensors"))})
     assert weights[0]

@@ -9,7 +9,7 @@ class Figure(TypedDict):
     """One figure with its interval."""
 
     value: float
-    """With several seeds the mean over them, otherwise the model's own."""
+    """With several seeds the mean over them, otherwise the model's own; null in report.json where it is no number."""
     low: float | None
     high: float | None
     """Borders of the interval of `value`; None where none was computed."""

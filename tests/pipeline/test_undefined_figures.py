@@ -1,0 +1,64 @@
+"""Figures that are no numbers: what other programs read stays JSON."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hft_core
+
+METRIC = '''
+from typing import Literal
+import numpy as np
+from hft_core import Metric, hookimpl
+
+
+class Undefined(Metric):
+    """A figure that cannot be told."""
+
+    type: Literal["undefined"]
+    needs = frozenset({"label"})
+
+    def rows(self, predictions, truths, facts):
+        return np.ones((len(predictions), 1))
+
+    def value(self, statistics, facts):
+        return {"undefined": float("nan"), "undefined[endless]": float("inf")}
+
+
+@hookimpl
+def register_metrics():
+    return [Undefined]
+'''
+
+
+def strictly(text: str) -> Any:
+    """Read JSON; a number that JSON does not know is an error."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.slow
+def test_reports_with_figures_that_are_none(project: Any, tmp_path: Path, hft_here: Any) -> None:
+    plugin = tmp_path / "undefined.py"
+    plugin.write_text(METRIC, encoding="utf-8")
+    metrics = [{"type": "accuracy"}, {"type": "undefined"}]
+    run = hft_core.run(project.write(evaluate={"metrics": metrics, "best": "accuracy"}), plugins=[plugin]).folder
+    figures = strictly((run / "report.json").read_text("utf-8"))["metrics"]["validation"]
+    assert figures["undefined"]["value"] is figures["undefined[endless]"]["value"] is None
+    assert "type: undefined" not in (run / "README.md").read_text("utf-8")
+    other = shutil.copytree(run, run.with_name("other"))
+    for command in (["report", run], ["compare", run, other]):
+        done = hft_here(*command, "--json")
+        assert done.code == 0, done.err
+        strictly(done.out)
+    refused = hft_here("compare", run, other, "--metric", "undefined")
+    assert refused.code == 2
+    assert "is no number; choose another figure with --metric" in refused.err
