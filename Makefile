@@ -12,6 +12,8 @@ CONTRIB := $(sort $(wildcard contrib/hft-*/pyproject.toml))
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile
 export OMP_WAIT_POLICY ?= PASSIVE
+# hft's modules are compiled once, whatever the machine says, for tests start hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-all test-thorough lint types format bench clean
 

@@ -17,6 +17,7 @@ from typing import Any
 from hft_core import components, hookspecs
 from hft_core.cli.scaffold import filled, names_of
 from hft_core.components import KINDS, Component
+from hft_core.components.docstrings import field_docstrings
 from hft_core.components.net import Net, Part
 from hft_core.testing import Case, Sample, component, plugin_checks
 from hft_core.testing.checks import OF_KIND
@@ -121,8 +122,7 @@ def _class(cls: type[Any]) -> Iterator[str]:
 
 def _attributes(cls: type[Any]) -> Iterator[str]:
     """What a class declares, with the text under each: class variables, settings of a recipe, fields of a dataclass."""
-    body = ast.parse(inspect.getsource(cls)).body[0].body
-    for statement, following in zip(body, [*body[1:], None], strict=True):
+    for statement in ast.parse(inspect.getsource(cls)).body[0].body:
         if not isinstance(statement, ast.AnnAssign):
             continue
         name, form, mark = statement.target.id, ast.unparse(statement.annotation), ""
@@ -133,13 +133,11 @@ def _attributes(cls: type[Any]) -> Iterator[str]:
         elif issubclass(cls, components.Settings):
             name, mark = cls.model_fields[name].alias or name, " (setting)"
             form = re.sub(r"Annotated\[(\w+), [^]]*\]", r"\1", form)
-        value = following.value if isinstance(following, ast.Expr) else None
-        text = inspect.cleandoc(value.value) if isinstance(value, ast.Constant) else ""
-        yield _row(f"`{name}: {form}`{mark}", text)
+        yield _row(f"`{name}: {form}`{mark}", field_docstrings(cls).get(statement.target.id, ""))
 
 
 def _methods(cls: type[Any]) -> Iterator[str]:
-    for name, member in vars(cls).items():
+    for name, member in list(vars(cls).items()):  # looking at pydantic's members may build them
         function = inspect.unwrap(member.__func__ if isinstance(member, classmethod) else member)
         if name.startswith("_") or not inspect.isfunction(function):
             continue

@@ -6,7 +6,7 @@ Run `python docs/reference.py` after a change of them; a test fails where the pa
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -71,22 +71,21 @@ def page() -> str:
 def _generated() -> Iterator[str]:
     yield "## The keys of a recipe\n"
     for model, (title, words) in _SECTIONS.items():
-        fields = {name: field for name, field in model.model_fields.items() if name not in DIRECT}
         yield f"### {title}\n"
         yield (words or _doc(model)) + "\n"
-        yield from _table(fields)
+        yield from _table(model, [name for name in model.model_fields if name not in DIRECT])
     yield "### Keys of every component\n"
-    yield from _table(Component.model_fields)
+    yield from _table(Component, list(Component.model_fields))
     yield "## Components\n"
     yield "These come with hft. `hft plugins` lists what is installed, other people's plugins included.\n"
     explained: set[type[BaseModel]] = set()
     for kind, base in KINDS.items():
         yield f"### {kind.capitalize()}s\n"
         yield f"{_offer(kind)}\n"
-        shared = {name: field for name, field in base.model_fields.items() if name not in _COMMON}
+        shared = [name for name in base.model_fields if name not in _COMMON]
         if shared:
             yield f"Every {kind} has:\n"
-            yield from _table(shared)
+            yield from _table(base, shared)
         classes = _own(kind)
         if not classes:
             yield f"hft brings no {kind} of its own yet.\n"
@@ -94,13 +93,13 @@ def _generated() -> Iterator[str]:
             yield f"#### `{name}`\n"
             yield f"{_doc(component)}\n"
             known = _COMMON | set(shared) | {"type"}
-            yield from _table({key: field for key, field in component.model_fields.items() if key not in known})
+            yield from _table(component, [name for name in component.model_fields if name not in known])
             for settings in _nested(component):
                 if settings not in explained:
                     explained.add(settings)
                     yield f"##### `{settings.__name__}`\n"
                     yield f"{_doc(settings)}\n"
-                    yield from _table(settings.model_fields)
+                    yield from _table(settings, list(settings.model_fields))
 
 
 def _own(kind: str) -> dict[str, type[Component]]:
@@ -131,13 +130,15 @@ def _parts(annotation: Any) -> Iterator[Any]:
         yield from _parts(argument)
 
 
-def _table(fields: dict[str, FieldInfo]) -> Iterator[str]:
-    if not fields:
+def _table(model: type[Settings], names: Sequence[str]) -> Iterator[str]:
+    if not names:
         return
+    described = model.descriptions()
     yield "| key | value | default | meaning |"
     yield "|---|---|---|---|"
-    for name, field in fields.items():
-        cells = (f"`{name}`", _value(field), _default(field), " ".join((field.description or "").split()))
+    for name in names:
+        field, meaning = model.model_fields[name], " ".join(described.get(name, "").split())
+        cells = (f"`{name}`", _value(field), _default(field, meaning), meaning)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     yield ""
 
@@ -200,10 +201,10 @@ def _anchor(title: str) -> str:
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
-def _default(field: FieldInfo) -> str:
+def _default(field: FieldInfo, meaning: str) -> str:
     if field.is_required():
         # Some defaults depend on the kind of stage; their description begins with them.
-        return "see meaning" if (field.description or "").startswith("Default") else "required"
+        return "see meaning" if meaning.startswith("Default") else "required"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
         return "as below"

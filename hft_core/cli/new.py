@@ -215,7 +215,7 @@ def _fields(task: type[Task]) -> str:
             continue
         default = None if field.is_required() else field.get_default(call_default_factory=True)
         value = "…" if default is None else json.dumps(default, ensure_ascii=False, default=_plain)
-        words = " ".join((field.description or "").split())
+        words = " ".join(task.descriptions().get(name, "").split())
         lines += [f"  # {line}" for line in textwrap.wrap(words, 110)]
         lines.append(f"  {'' if field.is_required() else '# '}{name}: {value}")
     return "".join(f"{line}\n" for line in lines)

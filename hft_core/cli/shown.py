@@ -95,7 +95,7 @@ def _field(component: type[Component], name: str) -> dict[str, Any]:
         "value": _type(annotation) + bounds,
         "required": field.is_required(),
         "default": default if default is None or isinstance(default, (str, int, float, bool, list)) else str(default),
-        "doc": inspect.cleandoc(field.description or ""),
+        "doc": component.descriptions().get(name, ""),
     }
 
 

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationInfo, field_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from hft_core.components.docstrings import field_docstrings
 from hft_core.store.hashing import digest_path
 
 NAME = r"^\w[\w\-]{0,80}$"
@@ -36,7 +39,21 @@ def resolve_path(path: Path | str, folder: Path | None) -> Path:
 class Settings(BaseModel):
     """Base of everything a recipe can say: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
+
+    @classmethod
+    def descriptions(cls) -> dict[str, str]:
+        """What the fields mean, by name: the strings under them; those that have none are left out."""
+        given = {name: field.description for name, field in cls.model_fields.items() if field.description}
+        return {name: text for name, text in field_docstrings(cls).items() if name in cls.model_fields} | given
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        described = handler(schema)
+        properties = handler.resolve_ref_schema(described).get("properties", {})
+        for name, text in cls.descriptions().items():
+            properties[cls.model_fields[name].alias or name]["description"] = text
+        return described
 
     @field_validator("*", mode="before")
     @classmethod

@@ -88,7 +88,7 @@ class Data(Settings):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Describe the form that a recipe has: sources and tasks' data directly under `data`."""
-        described = handler.resolve_ref_schema(handler(schema))
+        described = handler.resolve_ref_schema(super().__get_pydantic_json_schema__(schema, handler))
         forms = [described["properties"].pop(name, {}).get("additionalProperties", True) for name in DIRECT]
         described["additionalProperties"] = {"anyOf": forms}
         return described
@@ -194,7 +194,7 @@ class Stage(Settings):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Optimizer and schedule have defaults that depend on the kind of stage."""
-        described = handler.resolve_ref_schema(handler(schema))
+        described = handler.resolve_ref_schema(super().__get_pydantic_json_schema__(schema, handler))
         described["required"] = [name for name in described["required"] if name not in ("optimizer", "schedule")]
         return described
 

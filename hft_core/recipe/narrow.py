@@ -35,6 +35,7 @@ class _OneOf:
         return core_schema.tagged_union_schema(choices, discriminator="type", metadata={"kind": self.kind})
 
 
+@lru_cache(maxsize=4)
 def narrow(registry: Registry) -> type[Recipe]:
     """Make the Recipe model of an installation."""
     narrowing = _Narrowing(registry)

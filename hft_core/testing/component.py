@@ -27,9 +27,10 @@ def is_documented(subject: Subject) -> None:
     """The class has a docstring, and so has every field of its own: they are what `hft schema` and editors show."""
     assert (subject.cls.__doc__ or "").strip(), f"{subject.cls.__name__} has no docstring"
     base = KINDS[subject.cls.kind].model_fields
-    for name, field in subject.cls.model_fields.items():
+    described = subject.cls.descriptions()
+    for name in subject.cls.model_fields:
         if name != "type" and name not in base:
-            assert (field.description or "").strip(), f"the field `{name}` has no docstring: put a string under it"
+            assert described.get(name, "").strip(), f"the field `{name}` has no docstring: put a string under it"
 
 
 def fields_are_typed(subject: Subject) -> None:

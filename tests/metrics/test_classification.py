@@ -106,7 +106,7 @@ def test_positive_without_binary_is_refused():
 
 
 def test_every_class_metric_documents_its_fields():
-    assert all(ClassMetric.model_fields[name].description for name in ("average", "positive"))
+    assert {"average", "positive"} <= ClassMetric.descriptions().keys()
 
 
 @pytest.mark.parametrize(("count", "figures"), [(20, 401), (21, 1)])
