@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from hft_core.components import Objective, Reader
+from hft_core.components import Model, Objective, Reader
+from hft_core.errors import PluginError
 from hft_core.recipe.check_stages import Problem, nearest
 from hft_core.recipe.model import SPLITS, Recipe, Split
 from hft_core.recipe.sources import readers_of, resolve, source_names
 from hft_core.recipe.walk import entries
 from hft_core.recipe.yaml import Location
+
+NOTHING_KNOWN = (
+    "asks the recipe's model, which is made from scratch and knows nothing yet; start from an earlier run or a pretrained model, "
+    "or use `synonyms` with a table"
+)
+"""What is said of an augmenter that asks a fresh model."""
 
 
 def sources(recipe: Recipe) -> Iterator[Problem]:
@@ -54,14 +62,28 @@ def sources(recipe: Recipe) -> Iterator[Problem]:
 
 
 def augmenters(recipe: Recipe) -> Iterator[Problem]:
-    """A `check` of variants for tasks whose rows have no label that could be predicted."""
+    """A `check` of variants for tasks whose rows have no label that could be predicted, and questions to a fresh model."""
     without = [name for name, task in recipe.all_tasks.items() if not task.classes]
     for index, augmenter in enumerate(recipe.prepare.augment):
+        if augmenter.reads_model and _is_fresh(recipe.model):
+            yield (
+                ("prepare", "augment", index),
+                f"{augmenter.type_name()} {NOTHING_KNOWN}",
+            )
         if augmenter.check is not None and without:
             yield (
                 ("prepare", "augment", index, "check"),
                 f"only labels can be checked, one a row, and {' and '.join(map(repr, without))} has none; leave it out",
             )
+
+
+def _is_fresh(model: Model) -> bool:
+    """Whether it starts from nothing; what would have to be looked for in packages or on the hub counts as something."""
+    if any(isinstance(getattr(model, name), str) for name in model.located):
+        return False
+    with suppress(PluginError):  # said where the model is located
+        return model.locate() is None
+    return False
 
 
 def same_rows(recipe: Recipe) -> Iterator[Problem]:

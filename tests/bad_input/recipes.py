@@ -96,11 +96,6 @@ FULL: dict[str, Any] = {
             {"type": "sentence-mix"},
             {"type": "entity-swap", "rate": 0.5},
             {
-                "type": "neighbours", "rate": 0.1, "neighbours": 3, "similarity": 0.5, "most_words": 100,
-                "protect": ["not"], "keep_labels": False,
-            },
-            {"type": "masked-words", "rate": 0.1, "candidates": 5, "batch_size": 8, "protect": ["not"]},
-            {
                 "type": "back-translation", "forward": ".", "back": ".", "beams": 2, "batch_size": 8, "max_tokens": 20,
             },
             {"type": "random-delete", "rate": 0.1},
@@ -319,7 +314,16 @@ ASKING: dict[str, Any] = {
         "answer": "answer", "answer_start": "answer_start", "repair_offsets": False, "overlap": 64, "question_length": 32,
         "max_answer_length": 20, "no_answer": True, "n_best": 3,
     },
-    "model": {"type": "bert", "source": SCRATCH},
+    "model": {"type": "bert", "source": "some/encoder"},  # a fresh one has nothing to say to augmenters
+    "prepare": {
+        "augment": [
+            {
+                "type": "neighbours", "rate": 0.1, "neighbours": 3, "similarity": 0.5, "most_words": 100,
+                "protect": ["not"], "keep_labels": False,
+            },
+            {"type": "masked-words", "rate": 0.1, "candidates": 5, "batch_size": 8, "protect": ["not"]},
+        ],
+    },
     "stages": [{"stage": "finetune", "objectives": [{"type": "answer-span", "task": "main", "data": "train"}]}],
     "evaluate": {
         "metrics": [{"type": "answer-f1", "rules": "cmrc"}, {"type": "answer-exact-match"}], "best": "answer-f1",

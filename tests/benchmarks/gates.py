@@ -59,7 +59,7 @@ class Redraw(Technique):
     def prepare(self, net, context):
         import torch
 
-        numbers = generator("redraw", self.draw, float(net.table.weight.sum())).standard_normal(net.table.weight.shape)
+        numbers = generator("redraw", self.draw, float(net.table.weight.detach().sum())).standard_normal(net.table.weight.shape)
         with torch.no_grad():
             net.table.weight[1:] = torch.from_numpy(numbers[1:]).float()
 

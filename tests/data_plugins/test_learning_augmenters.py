@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,16 @@ def test_masked_words_needs_a_trained_head(folders: dict[str, Path], tmp_path: P
     masked = load_registry().classes("augmenter")["masked-words"].model_validate({"type": "masked-words"})
     with pytest.raises(PluginError, match="no trained masked-LM head"):
         masked.editor(training_of(ENGLISH, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["neighbours", "masked-words"])
+def test_a_fresh_model_is_not_asked(tiny: Any, hft_here: Any, name: str) -> None:
+    tiny.recipe["prepare"] = {"augment": [{"type": "random-swap"}, {"type": name}]}
+    outcome = hft_here("check", tiny.write())
+    assert outcome.code == 2
+    assert f"prepare.augment.1: {name} asks the recipe's model, which is made from scratch and knows nothing" in outcome.err
+    tiny.recipe["model"]["source"] = "some/encoder"  # of the hub: nothing is fetched for a check
+    assert hft_here("check", tiny.write()).code == 0
 
 
 def test_masked_words_says_what_the_model_says(folders: dict[str, Path]) -> None:

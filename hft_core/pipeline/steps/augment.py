@@ -23,6 +23,7 @@ from hft_core.data.table import read_table
 from hft_core.errors import PluginError
 from hft_core.evidence.judge import bundle_judge, tfidf_judge
 from hft_core.pipeline.steps.common import Folders, Process, TaskPlace, TaskRows, load_preprocessor, write_json
+from hft_core.recipe.check_data import NOTHING_KNOWN
 from hft_core.recipe.model import Recipe
 from hft_core.runtime.edits import Edit
 from hft_core.runtime.randomness import RowRandom
@@ -49,10 +50,7 @@ def augment_step(
 
         assert model is not None
         if start is None:
-            raise PluginError(
-                "prepare.augment: an augmenter asks the recipe's model, which is made from scratch and knows nothing yet; "
-                "start from an earlier run or a pretrained model, or use `synonyms` with a table"
-            )
+            raise PluginError(f"prepare.augment: an augmenter {NOTHING_KNOWN}")
         preprocessor = load_preprocessor(inputs["preprocessor"])
         torch.manual_seed(seed)
         built = model.build(start, preprocessor, heads).eval()
