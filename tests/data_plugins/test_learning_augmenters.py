@@ -34,7 +34,10 @@ def test_a_fresh_model_is_not_asked(tiny: Any, hft_here: Any, name: str) -> None
     tiny.recipe["prepare"] = {"augment": [{"type": "random-swap"}, {"type": name}]}
     outcome = hft_here("check", tiny.write())
     assert outcome.code == 2
-    assert f"prepare.augment.1: {name} asks the recipe's model, which is made from scratch and knows nothing" in outcome.err
+    assert (
+        f"prepare.augment.1: {name} asks the recipe's model, which is made from scratch and knows nothing"
+        in outcome.err
+    )
     tiny.recipe["model"]["source"] = "some/encoder"  # of the hub: nothing is fetched for a check
     assert hft_here("check", tiny.write()).code == 0
 
