@@ -19,6 +19,8 @@ from hft_core.recipe.model import Recipe, TaskObjective
 from hft_core.registry import Registry
 
 _BASES = {base: kind for kind, base in KINDS.items()}
+_Offered = tuple[tuple[str, tuple[tuple[str, type[Component]], ...]], ...]
+"""What an installation offers: kinds, their types, and the classes of these."""
 
 
 class _OneOf:
@@ -35,10 +37,23 @@ class _OneOf:
         return core_schema.tagged_union_schema(choices, discriminator="type", metadata={"kind": self.kind})
 
 
-@lru_cache(maxsize=4)
 def narrow(registry: Registry) -> type[Recipe]:
-    """Make the Recipe model of an installation."""
-    narrowing = _Narrowing(registry)
+    """Give the Recipe model of an installation."""
+    return _recipe(_offered(registry))
+
+
+def narrowed(registry: Registry, kind: str) -> dict[str, type[BaseModel]]:
+    """Give the classes of a kind by type, as entries of a recipe are made of: with their component fields narrowed."""
+    return _entries(_offered(registry), kind)
+
+
+def _offered(registry: Registry) -> _Offered:
+    return tuple((kind, tuple(registry.classes(kind).items())) for kind in KINDS)
+
+
+@lru_cache(maxsize=4)
+def _recipe(offered: _Offered) -> type[Recipe]:
+    narrowing = _Narrowing(offered)
     recipe = narrowing.model(Recipe)
     narrowing.fill()
     recipe.model_rebuild(force=True)
@@ -47,9 +62,8 @@ def narrow(registry: Registry) -> type[Recipe]:
 
 
 @lru_cache(maxsize=4)
-def narrowed(registry: Registry, kind: str) -> dict[str, type[BaseModel]]:
-    """Give the classes of a kind by type, as entries of a recipe are made of: with their component fields narrowed."""
-    narrowing = _Narrowing(registry)
+def _entries(offered: _Offered, kind: str) -> dict[str, type[BaseModel]]:
+    narrowing = _Narrowing(offered)
     narrowing.fill()
     classes = narrowing.kinds[kind].choices
     for model in classes.values():
@@ -58,18 +72,18 @@ def narrowed(registry: Registry, kind: str) -> dict[str, type[BaseModel]]:
 
 
 class _Narrowing:
-    def __init__(self, registry: Registry):
-        self.registry = registry
+    def __init__(self, offered: _Offered):
+        self._offered = offered
         self.kinds = {kind: _OneOf(kind) for kind in KINDS}
         self._models: dict[type[BaseModel], type[BaseModel]] = {}
 
     def fill(self) -> None:
         """Say what each kind's fields accept, once the fields that need it are known."""
-        for kind, one_of in self.kinds.items():
-            classes: dict[str, type[BaseModel]] = dict(self.registry.classes(kind))
+        for kind, offered in self._offered:
+            classes: dict[str, type[BaseModel]] = dict(offered)
             if kind == TaskObjective.kind:
                 classes["task"] = TaskObjective
-            one_of.choices = {name: self.model(model) for name, model in classes.items()}
+            self.kinds[kind].choices = {name: self.model(model) for name, model in classes.items()}
 
     def model(self, model: type[BaseModel]) -> type[BaseModel]:
         """Give the narrowed subclass of a model, or the model itself where it has no component field."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from hft_core.components import KINDS, Component
@@ -25,6 +26,7 @@ def misfits(component: type[Component]) -> list[str]:
     return found
 
 
+@cache
 def _contract() -> frozenset[type[Any]]:
     """The base classes of the engine, those between a kind's and a plugin's among them."""
     import hft_core.components as components
