@@ -139,6 +139,7 @@ class TestCsv:
         [
             ("a,b,a\n1,2,3\n", {}, "'a' twice"),
             ("a,b\n", {}, "nothing follows the header"),
+            ("a,b\r1,2\r", {}, "carriage returns alone"),
             ("text,label\nx,1\n", {"header": False, "columns": ["text", "label"]}, "header: true"),
         ],
     )

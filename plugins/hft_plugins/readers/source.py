@@ -120,7 +120,10 @@ class Lines:
         self.number = 0
 
     def next(self) -> bytes:
-        """Give the next line with its line end, b"" at the end of the file."""
+        """Give the next line with its line end, b"" at the end of the file.
+
+        Raises DataError for a file whose lines end with carriage returns alone, and for one that turns out damaged.
+        """
         if self._back:
             line = self._back.pop()
         else:
@@ -131,6 +134,11 @@ class Lines:
             except Exception:
                 with damage_told(self._path, self.number):
                     raise
+        if self.number == 0 and b"\r" in line.rstrip(b"\r\n") and not line.endswith(b"\n"):
+            raise DataError(
+                f"{self._path}: its lines end with carriage returns alone, as of an old Mac; save it with line feeds "
+                "(from a spreadsheet as CSV UTF-8, not as Macintosh)"
+            )
         if line:
             self.number += 1
         return line
