@@ -17,6 +17,7 @@ from hft_plugins.metrics.label_sets import (
     MultiLabelRecall,
     SubsetAccuracy,
 )
+from tests.repeats import times
 
 SKLEARN = {
     MultiLabelPrecision: sk.precision_score,
@@ -24,7 +25,7 @@ SKLEARN = {
     MultiLabelF1: sk.f1_score,
 }
 FACTS = {"labels": ["喜剧", "剧情", "war"]}
-CASES = [pytest.param(first, marks=pytest.mark.slow if first else ()) for first in range(0, 1000, 50)]
+CASES = [pytest.param(first, marks=pytest.mark.slow if first else ()) for first in range(0, times(300, 1000), 50)]
 
 
 def items(matrix: Any, labels: list[str], scores: Any = None) -> list[dict[str, Any]]:
