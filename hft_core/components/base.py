@@ -49,10 +49,12 @@ class Settings(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Add the descriptions, which pydantic's fields lack; a field that shows itself in no schema has no place for one."""
         described = handler(schema)
         properties = handler.resolve_ref_schema(described).get("properties", {})
         for name, text in cls.descriptions().items():
-            properties[cls.model_fields[name].alias or name]["description"] = text
+            if (key := cls.model_fields[name].alias or name) in properties:
+                properties[key]["description"] = text
         return described
 
     @field_validator("*", mode="before")

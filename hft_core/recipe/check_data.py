@@ -66,10 +66,7 @@ def augmenters(recipe: Recipe) -> Iterator[Problem]:
     without = [name for name, task in recipe.all_tasks.items() if not task.classes]
     for index, augmenter in enumerate(recipe.prepare.augment):
         if augmenter.reads_model and _is_fresh(recipe.model):
-            yield (
-                ("prepare", "augment", index),
-                f"{augmenter.type_name()} {NOTHING_KNOWN}",
-            )
+            yield ("prepare", "augment", index), f"{augmenter.type_name()} {NOTHING_KNOWN}"
         if augmenter.check is not None and without:
             yield (
                 ("prepare", "augment", index, "check"),

@@ -23,7 +23,7 @@ _MUCH, _GROWN = 2**30, 2**27
 """Resident bytes in all, and more than were left the last time, from which it is worth the time to look for what nobody holds
 any more: a fifth of a second in a run, seconds in a long session that holds millions of objects."""
 _left = [0]
-"""Resident bytes after the last time."""
+"""Resident bytes after the last time, or fewer where the process has let go of some by itself since."""
 
 
 @cache
@@ -46,10 +46,13 @@ def give_back() -> None:
     """
     if platform.libc_ver()[0] != "glibc":
         gc.collect()
-    elif _resident() > max(_MUCH, _left[0] + _GROWN):
-        gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)
-        _left[0] = _resident()
+        return
+    if (held := _resident()) <= max(_MUCH, _left[0] + _GROWN):
+        _left[0] = min(_left[0], held)
+        return
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    _left[0] = _resident()
 
 
 def _resident() -> int:

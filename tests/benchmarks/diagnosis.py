@@ -126,7 +126,8 @@ def main() -> None:
                     for fault in (None, *FAULTS):
                         if (name, fault, number) not in done:
                             found = trained(rows, fault, number, Path(store))
-                            found = found if given.facts else found | {"seen": None}
+                            if not given.facts:
+                                del found["seen"]
                             lines.append({"task": name, "fault": fault, "number": number, **found})
                             print(json.dumps(lines[-1], ensure_ascii=False), file=file, flush=True)
     print(table(lines))

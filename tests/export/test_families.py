@@ -1,4 +1,4 @@
-"""Families of models × heads: each is exported, and passes the export's own gates of structure and numbers.
+"""Families of models and their heads are exported, and pass the export's own gates of structure and numbers.
 
 The configurations are random and as small as each family allows; encoder-decoders are in tests/generation/test_seq2seq.py.
 """

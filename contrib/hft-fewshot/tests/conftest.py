@@ -73,10 +73,11 @@ class Project:
             self.run()
         return caught.value.exit_code, str(caught.value)
 
-    def epochs(self) -> int:
-        """How many epochs a run that failed had measured."""
-        events = self.folder / "runs" / f"{self.recipe['name']}.live" / "events.jsonl"
-        return events.read_text("utf-8").count('"event": "validation"')
+    def measured(self) -> list[str]:
+        """The stage of each epoch that a run that failed had measured."""
+        file = self.folder / "runs" / f"{self.recipe['name']}.live" / "events.jsonl"
+        events = map(json.loads, file.read_text("utf-8").splitlines())
+        return [event["stage"] for event in events if event["event"] == "validation"]
 
 
 def stage(**settings: Any) -> dict[str, Any]:
