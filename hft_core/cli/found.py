@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hft_core.cli.options import disabled
 from hft_core.store.strict_json import strict_json
 
 if TYPE_CHECKING:
     from hft_core.pipeline.run import Run
+    from hft_core.registry import Registry
     from hft_core.store.store import Store
 
 
 def carry_out_found(
     recipe: Path,
-    plugins: tuple[Path, ...],
+    registry: Registry,
     store: Store,
     part: str,
     found: Mapping[str, Any],
@@ -27,6 +27,7 @@ def carry_out_found(
     """Carry out the recipe that was found, add how to its report as `part`, and print.
 
     Args:
+        registry: the plugins that it was found with; what their files have become meanwhile does not count.
         told: gives the words for the terminal; None prints one JSON object.
 
     Raises DamagedError, after printing, where a variant was refused.
@@ -35,9 +36,7 @@ def carry_out_found(
     from hft_core.pipeline.rewrite import add_part
     from hft_core.pipeline.run import carry_out
     from hft_core.recipe.load import load_recipe
-    from hft_core.recipe.plugins import registry_for
 
-    registry = registry_for(recipe, plugins, disabled())
     run = carry_out(load_recipe(recipe, registry), registry, None, for_terminal(), store=store)
     add_part(run.folder, part, found)
     if told is None:

@@ -82,7 +82,7 @@ def command(
     winner = write_best(recipe, text, overrides, base, settings, best, found["metric"])
     say(f"trial {best.number} is the best; carrying out {winner}")
     told = None if as_json else lambda run: _told(found, recipe, winner, run)
-    carry_out_found(winner, plugins, store, "search", found, told)
+    carry_out_found(winner, registry, store, "search", found, told)
 
 
 def _noted(search: Search, target: Path) -> None:

@@ -97,7 +97,7 @@ def command(
     finally:
         progress.close()
     told = None if as_json else lambda run: _told(found, adjusted, run)
-    carry_out_found(adjusted, plugins, store, "tuning", found, told)
+    carry_out_found(adjusted, registry, store, "tuning", found, told)
 
 
 def _told(found: TuningContent, adjusted: Path, run: Run) -> str:

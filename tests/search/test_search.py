@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from hft_core.search import winner
+from hft_core.search.winner import write_best
 from tests.plugin_files import SHOUT
 from tests.repeats import times
 
@@ -247,3 +249,23 @@ def test_a_plugin_that_changes_meanwhile(searched: Any, start: Callable[..., Any
     assert process.returncode == 4, err
     assert "has changed since the search began" in err
     assert not any(trial["state"] == "failed" for trial in found(searched)["trials"])
+
+
+def test_a_plugin_that_changes_before_the_best_trials_run(
+    searched: Any, hft_here: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was searched is what is carried out: the best trial's stages are found in the store, and not trained anew."""
+    file = searched.folder / "shout.py"
+    file.write_text(SHOUT, encoding="utf-8")
+    searched.recipe |= {"plugins": ["shout.py"], "prepare": {"augment": [{"type": "shout"}]}}
+    searched.recipe["search"]["trials"] = 1
+
+    def write_and_edit(*arguments: Any) -> Path:
+        file.write_text(SHOUT.replace("upper()", "lower()"), encoding="utf-8")
+        return write_best(*arguments)
+
+    monkeypatch.setattr(winner, "write_best", write_and_edit)
+    done = hft_here("search", searched.write())
+    assert done.code == 0, done.err
+    assert "lower()" in file.read_text("utf-8")
+    assert "stage finetune-1: in the store already" in done.err
