@@ -1,12 +1,13 @@
-"""What the process of one trial does.
+"""The process of one trial: `python -m hft_core.search.worker`, with its recipe on the first line of standard input.
 
-It trains the recipe on the store that all trials share, and measures it on validation; test labels are not read. It sends
-each figure of the curve and waits for True (go on) or False; the last thing that it sends is what became of it.
-Where its connection ends, the search has died: it stops as at SIGTERM, with a checkpoint.
+It trains the recipe on the store that all trials share, and measures it on validation; test labels are not read. It writes
+a line of JSON for each figure of the curve and waits for `true` (go on) or `false`; the last line has what became of it.
+Where standard input ends, the search has died: it stops as at SIGTERM, with a checkpoint.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import shutil
@@ -17,9 +18,8 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hft_core.errors import HftError, Interrupted, LockedError, PluginError, exit_code
 from hft_core.pipeline.gates_run import Carrier
@@ -96,21 +96,16 @@ class Curve(Progress):
                 self._ask(self._epoch, figure)
 
 
-def main(job: Mapping[str, Any], log: str, environment: Mapping[str, str], link: Connection) -> None:
-    """Carry out the trial that `job` describes, in the environment of its search; what is printed goes to the file `log`."""
-    if sys.platform != "win32":
-        os.setsid()  # Ctrl-C is for the search, which asks its trials to stop
-    os.environ.clear()
-    os.environ.update(environment)
-    _print_to(log)
+def main() -> None:
+    """Carry out the trial that standard input describes."""
+    lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print goes to the log, and not among the lines
+    job = json.loads(sys.stdin.readline())
     answers: queue.Queue[bool | None] = queue.Queue()
-    threading.Thread(target=_listen, args=(link, answers), daemon=True).start()
+    threading.Thread(target=_listen, args=(answers,), daemon=True).start()
 
     def send(line: Mapping[str, Any]) -> None:
-        try:
-            link.send(line)
-        except OSError:
-            raise Interrupted("the search that this trial belongs to has ended") from None
+        _write(lines, line)
 
     def ask(epoch: int, figure: float) -> None:
         send({"event": "figure", "epoch": epoch, "figure": figure})
@@ -180,17 +175,21 @@ def _took(arm: Arm, store: Store) -> list[float]:
     return [float(read_json(store.folder(node.key) / "stage.json")["seconds"]) for node in arm.stages]
 
 
-def _print_to(log: str) -> None:
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    os.close(file)
-
-
-def _listen(link: Connection, answers: queue.Queue[bool | None]) -> None:
-    """Pass answers on; where the search has died, stop the trial."""
-    with suppress(EOFError, OSError):
-        while True:
-            answers.put(link.recv())
+def _listen(answers: queue.Queue[bool | None]) -> None:
+    """Pass answers on; at the end of standard input stop the trial."""
+    for line in sys.stdin:
+        answers.put(bool(json.loads(line)))
     answers.put(None)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _write(lines: IO[str], line: Mapping[str, Any]) -> None:
+    try:
+        lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+        lines.flush()
+    except BrokenPipeError:
+        raise Interrupted("the search that this trial belongs to has ended") from None
+
+
+if __name__ == "__main__":
+    main()
