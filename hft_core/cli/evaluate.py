@@ -55,15 +55,16 @@ def _told(found: dict[str, Any], bundle: Path) -> str:
     """Figures beside those of the run, and what to look at."""
     from hft_core.data.checks import counted
     from hft_core.recipe.words import typed
+    from hft_core.report.numbers import exact, exact_interval
 
     lines = [f"{found['rows']:,} {counted('row', found['rows'])} of {found['data']}{_left_out(found['left_out'])}", ""]
     before = found["before"]
     width = max(map(len, found["figures"]), default=0) + 2
     for name, figure in found["figures"].items():
-        line = f"  {name:<{max(width, 24)}}{figure['value']:.4f}  ({figure['low']:.4f} … {figure['high']:.4f})"
+        line = f"  {name:<{max(width, 24)}}{exact_interval(figure)}"
         if name in before:
             own = before[name].get("shipped", before[name]["value"])  # a bundle is the model of one seed
-            line += f"   the run's own on {found['before_split']}: {own:.4f}"
+            line += f"   the run's own on {found['before_split']}: {exact(own)}"
         lines.append(line)
     if found["not_measured"]:
         lines.append(f"  not measured, a bundle gives no numbers for it: {', '.join(found['not_measured'])}")

@@ -80,6 +80,7 @@ def summary(folder: Path) -> None:
     """Print figures beside baselines, where the results are, and the next sensible command."""
     from hft_core.recipe.words import typed
     from hft_core.report.diagnosis import line
+    from hft_core.report.numbers import exact_interval
 
     report = json.loads((folder / "report.json").read_text("utf-8"))
     rows = {"this model": report["metrics"]} | report["baselines"]
@@ -88,7 +89,7 @@ def summary(folder: Path) -> None:
         click.echo(f"\n{split} {metric}:")
         for name, figures in rows.items():
             if figure := figures.get(split, {}).get(metric):
-                click.echo(f"  {name:<14}{figure['value']:.4f}  ({figure['low']:.4f} … {figure['high']:.4f})")
+                click.echo(f"  {name:<14}{exact_interval(figure)}")
     for warning in report["warnings"]:
         click.echo(f"warning: {warning}")
     for found in report.get("diagnosis", ()):  # a run of an earlier version has none

@@ -31,7 +31,7 @@ from hft_core.recipe.model import Recipe, Stage
 from hft_core.recipe.words import typed
 from hft_core.registry import Registry
 from hft_core.store.store import Store
-from hft_core.store.strict_json import strict_json
+from hft_core.store.strict_json import plain, strict_json
 
 _LARGEST = 700.0
 """A loss whose exponential is still a number."""
@@ -119,6 +119,7 @@ def write_report(
     }
     if not recipe.report.texts:
         content = without_texts(content)
+    content = plain(content)  # the page and the card are made of what the file says, now as later
     (out / "report.json").write_text(strict_json(content, indent=1) + "\n", encoding="utf-8")
     (out / "report.html").write_text(render(content), encoding="utf-8")  # type: ignore[arg-type]  # the shape of Report
     (out / "README.md").write_text(render_card(content), encoding="utf-8")  # type: ignore[arg-type]  # the shape of Report

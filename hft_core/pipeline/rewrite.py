@@ -10,7 +10,7 @@ from hft_core.errors import DamagedError, RecipeError
 from hft_core.pipeline.folder import recorded
 from hft_core.pipeline.report_lineage import ablation
 from hft_core.store.files import put_text
-from hft_core.store.strict_json import strict_json
+from hft_core.store.strict_json import plain, strict_json
 
 
 def read_report(run: Path) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def add_part(run: Path, part: str, content: Any) -> None:
     """Put what another command has found into the report of a run, under a key of report.json."""
     from hft_core.report.html import render
 
-    report = read_report(run) | {part: content}
+    report = read_report(run) | {part: plain(content)}
     put_text(run / "report.json", strict_json(report, indent=1) + "\n")
     put_text(run / "report.html", render(report))  # type: ignore[arg-type]  # the shape of Report
 

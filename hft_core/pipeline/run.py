@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,10 +47,10 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
-        """Figures by split, such as ``metrics["test"]["accuracy"]``; with several seeds the means."""
+        """Figures by split, such as ``metrics["test"]["accuracy"]``; with several seeds the means. NaN where one is undefined."""
         report = json.loads((self.folder / "report.json").read_text("utf-8"))
         return {
-            split: {name: figure["value"] for name, figure in figures.items()}
+            split: {name: math.nan if figure["value"] is None else figure["value"] for name, figure in figures.items()}
             for split, figures in report["metrics"].items()
         }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from typing import Any
 
 from hft_core.report.card_origins import ablation_table, hub_keys, origins
@@ -60,7 +59,7 @@ def _front_matter(report: Report) -> str:
             "metrics": [
                 {"type": name, "value": round(value, 6)}
                 for name, entry in figures.items()
-                if "[" not in name and _is_number(value := entry.get("shipped", entry["value"]))
+                if "[" not in name and (value := entry.get("shipped", entry["value"])) is not None
             ],
         }
         for split, figures in report["metrics"].items()
@@ -74,10 +73,6 @@ def _front_matter(report: Report) -> str:
     stream = io.StringIO()
     yaml.dump(matter, stream)
     return stream.getvalue()
-
-
-def _is_number(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
 
 
 def _figures(report: Report) -> str:

@@ -17,6 +17,16 @@ def figure(value: float | None) -> str:
     return f"{value:,.{digits}f}".replace("-", "−")
 
 
+def exact(value: float | None) -> str:
+    """Write a figure for a terminal, to compare with other runs: 0.9130; an en dash for none."""
+    return "–" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def exact_interval(entry: Figure) -> str:
+    """Write a figure for a terminal with its interval: 0.9130  (0.8910 … 0.9300)."""
+    return f"{exact(entry['value'])}  ({exact(entry['low'])} … {exact(entry['high'])})"
+
+
 def interval(entry: Figure) -> str:
     """Write an interval: [0.891, 0.930]; nothing for none."""
     if entry["low"] is None or entry["high"] is None:

@@ -47,12 +47,14 @@ def main_figures(report: Report) -> tuple[Figure | None, dict[str, Figure]]:
 
 
 def verdict(headline: Headline, model: Figure, baselines: dict[str, Figure]) -> Verdict | None:
-    """Compare the model with the best baseline; None without baselines."""
-    if not baselines:
-        return None
+    """Compare the model with the best baseline; None without baselines, and where figures are no numbers."""
     sign = 1 if headline["greater_is_better"] else -1
-    name, best = max(baselines.items(), key=lambda item: sign * item[1]["value"])
-    lead = sign * (model["value"] - best["value"])
+    known = [(sign * entry["value"], name) for name, entry in baselines.items() if entry["value"] is not None]
+    if model["value"] is None or not known:
+        return None
+    name = max(known, key=lambda item: item[0])[1]
+    best = baselines[name]
+    lead = sign * model["value"] - max(known)[0]
     against = f"the best baseline ({name}, {figure(best['value'])})"
     if lead <= 0:
         return Verdict("below", f"Not better than {against}, which costs far less.")

@@ -27,7 +27,7 @@ class Series(NamedTuple):
     """One line of a chart."""
 
     name: str
-    points: Sequence[tuple[float, float]]
+    points: Sequence[tuple[float, float | None]]
 
 
 class Bar(NamedTuple):
@@ -41,11 +41,11 @@ class Bar(NamedTuple):
 
 def line_chart(title: str, x_label: str, series: Sequence[Series]) -> Markup:
     """Draw curves over a common x axis; points that are not finite leave no mark, and long curves are averaged."""
-    lines = [Series(one.name, _thinned(one.points)) for one in series]
-    everything = [point for line in lines for point in line.points]
+    lines = [(one.name, _thinned(one.points)) for one in series]
+    everything = [point for _, points in lines for point in points]
     if not everything:
         return Markup("")
-    legend, legend_height = _legend([line.name for line in lines] if len(lines) > 1 else [])
+    legend, legend_height = _legend([name for name, _ in lines] if len(lines) > 1 else [])
     left, right, top, bottom = 52, _CURVES_WIDTH - 14, 12 + legend_height, 198 + legend_height
     x_low, x_high = _range(x for x, _ in everything)
     x_ticks = [value for value in _ticks(x_low, x_high) if x_low <= value <= x_high]
@@ -69,8 +69,8 @@ def line_chart(title: str, x_label: str, series: Sequence[Series]) -> Markup:
         parts.append(_line(across, bottom, across, bottom + 4, "axis"))
         parts.append(_text(across, bottom + 17, tick(x), "middle"))
     parts.append(_text((left + right) / 2, bottom + 34, x_label, "middle"))
-    for position, line in enumerate(lines):
-        placed = [place(*point) for point in line.points]
+    for position, (_, points) in enumerate(lines):
+        placed = [place(*point) for point in points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         parts.append(element("polyline", points=path, class_=f"curve series{position % 5}"))
         if len(placed) <= 30:
@@ -112,7 +112,7 @@ def unit_chart(
     if diagonal:
         parts.append(_line(*place(0, 0), *place(1, 1), "diagonal"))
     for position, line in enumerate(series):
-        placed = [place(*point) for point in line.points]
+        placed = [place(x, y) for x, y in line.points if y is not None]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         parts.append(element("polyline", points=path, class_=f"curve series{position % 5}"))
         for (x, y), part in zip(placed, shares[position] if shares else (), strict=False):
@@ -129,7 +129,6 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
     ends = [
         end for bar in bars for end in (bar.figure["value"], bar.figure["low"], bar.figure["high"]) if end is not None
     ]
-    ends = [end for end in ends if math.isfinite(end)]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     if low >= 0 and high <= 1:
         high = 1.0  # fractions are shown on their whole scale
@@ -138,9 +137,9 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
     left, right, row = 8, _BARS_WIDTH - 14, 42
     bottom = row * len(bars) + 6
 
-    def place(value: float) -> float:
-        value = 0.0 if math.isnan(value) else min(max(value, low), high)
-        return left + (value - low) / (high - low) * (right - left)
+    def place(value: float | None) -> float:
+        within = 0.0 if value is None else min(max(value, low), high)
+        return left + (within - low) / (high - low) * (right - left)
 
     parts: list[Markup] = []
     for value in ticks:
@@ -285,9 +284,9 @@ def _legend(names: Sequence[str]) -> tuple[Markup, int]:
     return joined(parts), y
 
 
-def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _thinned(points: Sequence[tuple[float, float | None]]) -> list[tuple[float, float]]:
     """Leave points that are not finite out, and average neighbours where a curve has more than a screen can show."""
-    finite = [point for point in points if math.isfinite(point[0]) and math.isfinite(point[1])]
+    finite = [(x, y) for x, y in points if y is not None and math.isfinite(y)]
     size = math.ceil(len(finite) / _MOST_POINTS) or 1
     groups = [finite[start : start + size] for start in range(0, len(finite), size)]
     return [

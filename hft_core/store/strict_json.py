@@ -9,16 +9,18 @@ from typing import Any
 
 
 def strict_json(value: Any, indent: int | None = None) -> str:
-    """Write a value as JSON, Chinese as Chinese: numbers of other libraries as Python's, null for NaN and infinity."""
-    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
+    """Write a value as JSON, Chinese as Chinese, `plain`."""
+    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The value as JSON would give it back: numbers of other libraries as Python's, None for NaN and infinity."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    number = float(value)
-    return number if math.isfinite(number) else None
+        return [plain(item) for item in value]
+    if hasattr(value, "item"):  # of numpy, of torch
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import hft_core
+from hft_core.pipeline.rewrite import add_part
 
 METRIC = '''
 from typing import Literal
@@ -19,16 +21,18 @@ from hft_core import Metric, hookimpl
 
 
 class Undefined(Metric):
-    """A figure that cannot be told."""
+    """A figure that cannot be told, or on validation only."""
 
     type: Literal["undefined"]
+    on_validation: float | None = None
     needs = frozenset({"label"})
 
     def rows(self, predictions, truths, facts):
         return np.ones((len(predictions), 1))
 
     def value(self, statistics, facts):
-        return {"undefined": float("nan"), "undefined[endless]": float("inf")}
+        told = self.on_validation if statistics.sum() == 110 else None
+        return {"undefined": float("nan") if told is None else told, "undefined[endless]": float("inf")}
 
 
 @hookimpl
@@ -63,3 +67,28 @@ def test_reports_with_figures_that_are_none(project: Any, tmp_path: Path, hft_he
     refused = hft_here("compare", run, other, "--metric", "undefined")
     assert refused.code == 2
     assert "is no number; choose another figure with --metric" in refused.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on_validation", [None, 0.5])
+def test_the_figure_that_decides_is_none(
+    project: Any, tmp_path: Path, hft_here: Any, on_validation: float | None
+) -> None:
+    """A run ends as any other one, and what comes after it reads its report: pages, cards, other commands."""
+    plugin = tmp_path / "undefined.py"
+    plugin.write_text(METRIC, encoding="utf-8")
+    undefined = {"type": "undefined", "on_validation": on_validation}
+    evaluate = {"metrics": [{"type": "accuracy"}, undefined], "best": "undefined"}
+    file = project.write(evaluate=evaluate, export=[{"type": "onnx"}])
+    done = hft_here("run", file, "--plugin", plugin)
+    assert done.code == 0, done.err
+    assert "–" in done.out
+    run = hft_core.Run.open(project.folder / "runs" / "small")
+    assert math.isnan(run.metrics["test"]["undefined"])
+    first = (run.report.read_text("utf-8"), (run.folder / "README.md").read_text("utf-8"))
+    add_part(run.folder, "search", None)
+    done = hft_here("report", run.folder)
+    assert done.code == 0, done.err
+    assert (run.report.read_text("utf-8"), (run.folder / "README.md").read_text("utf-8")) == first
+    done = hft_here("evaluate", run.bundle, project.folder / "test.csv", "--plugin", plugin)
+    assert done.code == 0, done.err

@@ -8,14 +8,14 @@ from typing import Literal, NotRequired, TypedDict
 class Figure(TypedDict):
     """One figure with its interval."""
 
-    value: float
-    """With several seeds the mean over them, otherwise the model's own; null in report.json where it is no number."""
+    value: float | None
+    """With several seeds the mean over them, otherwise the model's own; None where it is no finite number."""
     low: float | None
     high: float | None
-    """Borders of the interval of `value`; None where none was computed."""
-    sd: NotRequired[float]
+    """Borders of the interval of `value`; None where none was computed, or it is no finite number."""
+    sd: NotRequired[float | None]
     """Standard deviation over seeds, with several."""
-    shipped: NotRequired[float]
+    shipped: NotRequired[float | None]
     """The figure of the model that ships (the best one on validation), with several seeds."""
 
 

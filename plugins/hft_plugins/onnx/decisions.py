@@ -113,7 +113,8 @@ def _metric_gates(
     change = abs(loss) if precision == "fp32" else loss
     limit = limits.points if abs(value) <= 1 else abs(value) * (limits.share or limits.points)
     bound = f"{value:.4f}, at most {limit:.4g} {'off' if precision == 'fp32' else 'worse'}"
-    return [_gate(f"{name}: {precision}", bound, f"{after[name]:.4f}", change <= limit, todo)]
+    undefined = math.isnan(value) and math.isnan(after[name])  # by the same rows: where there is nothing to measure
+    return [_gate(f"{name}: {precision}", bound, f"{after[name]:.4f}", undefined or change <= limit, todo)]
 
 
 def _gate(name: str, bound: str, measured: str, passed: bool, todo: str) -> Gate:
