@@ -25,6 +25,7 @@ from hft_core.recipe.sources import readers_of, split_of
 from hft_core.registry import Registry
 from hft_core.store.gc import in_use
 from hft_core.store.store import Store, damage
+from hft_core.training.allocator import earlier_objects_set_aside
 from hft_core.training.stopping import StopRequest
 
 _FIRST = ("prepare", "slices", "checks", "augment", "preprocessor", "encode", "trial")
@@ -42,6 +43,7 @@ class Carrier:
         self._held = ExitStack()
 
     def __enter__(self) -> Carrier:
+        self._held.enter_context(earlier_objects_set_aside())
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -115,6 +115,8 @@ def _fill(plugin: Plugin, load: Callable[[], ModuleType], point: EntryPoint | No
         with watched() as watch:
             module = load()
             plugin.components = _offered(module)
+            for component in plugin.components if plugin.distribution != CORE else ():
+                component.model_rebuild()  # a field of no type that can be checked is found here; the built-ins have none
         plugin.source = _source(module)
     except KeyboardInterrupt:
         raise

@@ -14,16 +14,15 @@ import ctypes
 import gc
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # of mallopt(3)
 _KERNELS = "64"
-_MUCH, _GROWN = 2**30, 2**27
-"""Resident bytes in all, and more than were left the last time, from which it is worth the time to look for what nobody holds
-any more: a fifth of a second in a run, seconds in a long session that holds millions of objects."""
-_left = [0]
-"""Resident bytes after the last time, or fewer where the process has let go of some by itself since."""
+_MUCH = 2**30
+"""Resident bytes from which it is worth the time to look for what nobody holds any more: a fifth of a second."""
 
 
 @cache
@@ -41,18 +40,27 @@ def give_back() -> None:
     """Return what nobody holds any more to the system: gradients, states and buffers of training, and whole models.
 
     transformers' modules refer to each other in circles, so a model that was let go stays until Python's collector comes
-    by. With glibc, does nothing in a process that holds little, or little more than the last time; elsewhere nobody tells
-    what it holds.
+    by. With glibc, does nothing in a process that holds little; elsewhere nobody tells what it holds.
     """
-    if platform.libc_ver()[0] != "glibc":
-        gc.collect()
-        return
-    if (held := _resident()) <= max(_MUCH, _left[0] + _GROWN):
-        _left[0] = min(_left[0], held)
+    glibc = platform.libc_ver()[0] == "glibc"
+    if glibc and _resident() <= _MUCH:
         return
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    _left[0] = _resident()
+    if glibc:
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextmanager
+def earlier_objects_set_aside() -> Iterator[None]:
+    """Keep Python's collector from what the process held before, until the end.
+
+    In a long session of millions of objects each look through them takes seconds, and a run looks after each of its parts.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _resident() -> int:

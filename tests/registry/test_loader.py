@@ -11,6 +11,7 @@ import pytest
 
 from hft_core import PluginError
 from hft_core.components import KINDS
+from hft_core.recipe.load import load_recipe
 from hft_core.registry import Plugin, Registry, load_registry
 
 SHOUT = '''
@@ -158,7 +159,21 @@ def test_a_broken_one_keeps_nobody_from_working(install: Callable[..., str], mon
     assert load_registry(strict=False).plugins
 
 
+# A field whose type pydantic cannot check, and one whose type there is not.
+ODD = SHOUT.replace('type: Literal["shout"]', 'type: Literal["shout"]\n    thing: Thing | None = None')
+UNTYPED = ODD.replace("class Shout", "class Thing:\n    pass\n\n\nclass Shout", 1)
+
+
+def test_a_field_of_no_type_is_the_plugins_fault_and_no_recipes(install: Callable[..., str], tiny: Any) -> None:
+    install(UNTYPED, "hft-odd")
+    registry = load_registry()
+    assert "Unable to generate pydantic-core schema for" in of(registry, "hft-odd").problem
+    assert load_recipe(tiny.write(), registry).recipe.name == "tiny"
+
+
 REFUSED = [
+    pytest.param("a class in a field", UNTYPED, "Unable to generate pydantic-core schema for <class"),
+    pytest.param("no class in a field", "from __future__ import annotations\n" + ODD, "name 'Thing' is not defined"),
     pytest.param("sys.exit", SHOUT + "import sys\nsys.exit(2)", "SystemExit: 2"),
     pytest.param("hook", SHOUT.replace("augmenters()", "augmenter()"), "no hook register_augmenter; did you mean register_augm"),
     pytest.param("None", SHOUT.replace("return [Shout]", "pass"), "register_augmenters() returned NoneType, not a list"),
