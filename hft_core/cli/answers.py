@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from typing import IO, Any
 
 from hft_core.runtime import ERROR
+from hft_core.store.strict_json import strict_json
 
 
 def writer(form: str, stream: IO[str]) -> Writer:
@@ -37,7 +38,7 @@ class JsonLines(Writer):
     def write(self, answers: list[dict[str, Any]]) -> None:
         """Write one line each."""
         for answer in answers:
-            self.stream.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            self.stream.write(strict_json(answer) + "\n")
         self.stream.flush()
 
 

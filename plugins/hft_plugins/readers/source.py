@@ -134,7 +134,7 @@ class Lines:
             except Exception:
                 with damage_told(self._path, self.number):
                     raise
-        if self.number == 0 and not line.endswith(b"\n") and b"\r" in line.rstrip(b"\r"):
+        if self.number == 0 and not line.endswith(b"\n") and line.count(b"\r") > 1:  # one alone may stand in a text
             raise DataError(
                 f"{self._path}: its lines end with carriage returns alone, as of an old Mac; save it with line feeds "
                 "(from a spreadsheet as CSV UTF-8, not as Macintosh)"
