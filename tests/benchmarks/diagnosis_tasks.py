@@ -59,6 +59,11 @@ HELD_OUT: dict[str, Callable[[], Rows]] = {
     "sci_cite": lambda: _json_lines("sci_cite"),
     "online_shopping": _shopping,
 }
+PRETRAINED: dict[str, Callable[[], Rows]] = {
+    "trec, MiniLM": HELD_OUT["trec"],
+    "sci_cite, MiniLM": HELD_OUT["sci_cite"],
+    "sst2, MiniLM": DEVELOPED["sst2"],
+}
 
 
 def drawn(rows: Rows, train: int, validation: int, draw: random.Random) -> tuple[Rows, Rows]:
