@@ -30,7 +30,7 @@ test: $(STAMP) ## The quick tests.
 test-all: $(STAMP) ## All tests.
 	$(PYTEST)
 
-test-thorough: $(STAMP) ## All tests, with kills and random changes many times in place of a few.
+test-thorough: $(STAMP) ## All tests: kills and random changes many times in place of a few, and the dearest benchmarks on a few rows.
 	HFT_THOROUGH=1 $(PYTEST)
 
 lint: $(STAMP)

@@ -1,8 +1,14 @@
-"""How often tests that try random moments or changes try them: a few times, and many where a person asks for it."""
+"""How much is tested: random moments and changes a few times, the dearest smoke tests not at all, unless a person asks for it."""
 
 from __future__ import annotations
 
 import os
+
+import pytest
+
+thorough_only = pytest.mark.skipif(
+    not os.environ.get("HFT_THOROUGH"), reason="takes minutes of processor time: `make test-thorough` does it"
+)
 
 
 def times(usual: int, thorough: int) -> int:

@@ -1,4 +1,7 @@
-"""The benchmarks run, on a few rows, and print what they promise; no time is asserted here."""
+"""The benchmarks run, on a few rows, and print what they promise; no time is asserted here.
+
+All of them begin here; five that take minutes even so are carried out by `make test-thorough`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import arms
+from tests.repeats import thorough_only
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -55,6 +59,14 @@ def bench(name: str, *arguments: object, environment: dict[str, str]) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+BENCHMARKS = [file.stem for file in Path(__file__).parent.glob("*.py") if "__main__" in file.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if not name.startswith(("peer_", "train_", "test_"))])
+def test_it_begins(name, surroundings):
+    assert "usage: " in bench(name, "--help", environment=surroundings)
 
 
 def best(*more: object) -> str:
@@ -112,6 +124,7 @@ def test_profile_of_128_tokens_is_filled(environment, monkeypatch, tmp_path):
         assert any(text.startswith(sentence) for sentence, own in sentences if own == label.strip())
 
 
+@thorough_only
 def test_masked_lm(environment):
     output = bench("masked_lm", "--seeds", 0, "--limit", 34, environment=environment)
     rows = arms_of(output)
@@ -123,6 +136,7 @@ def test_masked_lm(environment):
     assert f"Steps: hft 1, {fast} 1, {best()} 1." in output
 
 
+@thorough_only
 def test_question_answering(environment, tmp_path):
     arguments = ("--seeds", 0, "--lrs", 1e-4, "--epochs", 0.1, "--limit", 5, "--results", tmp_path / "results.jsonl")
     _, *rows = arms_of(bench("question_answering", *arguments, environment=environment))
@@ -224,12 +238,14 @@ def test_cleaning(data_dir, surroundings, tmp_path):
     assert "html" in rows[3][3]
 
 
+@thorough_only
 def test_precisions(environment):
     rows = arms_of(bench("precisions", "--models", "chinese", "--limit", 40, environment=environment))
     assert [row[:2] for row in rows] == [["BERT mini, waimai_10k", kind] for kind in ("fp32", "fp16", "int8", "w8")]
     assert rows[0][5] == "written"
 
 
+@thorough_only
 def test_embeddings(environment):
     pytest.importorskip("sentence_transformers", reason="the peer")
     output = bench(
@@ -253,6 +269,7 @@ def test_ablation(environment):
     assert re.search(r"pre-training is \d+% of a separate run; the ablation costs \d+% of them all", output)
 
 
+@thorough_only
 def test_chinese(data_dir, surroundings, tmp_path):
     arguments = ("--folder", tmp_path, "--limit", 16, "--sizes", 500, "--seeds", 1, "--epochs", 1)
     output = bench("chinese", *arguments, environment=surroundings | {"HFT_DATA": str(data_dir)})
