@@ -34,7 +34,8 @@ def command(
     the store, so the same command goes on where it was stopped, or where a budget ended.
     """
     from hft_core.errors import RecipeError
-    from hft_core.pipeline.ablation import Ablation, Budget
+    from hft_core.pipeline.ablation import Ablation
+    from hft_core.pipeline.cost import Budget
     from hft_core.pipeline.gates_run import Carrier
     from hft_core.pipeline.progress import for_terminal
     from hft_core.pipeline.run import store_of, typed_errors

@@ -50,7 +50,7 @@ def command(
     the test is scored. What is trained stays in the store, so the same command goes on where it was stopped.
     """
     from hft_core.errors import RecipeError
-    from hft_core.pipeline.ablation import Budget
+    from hft_core.pipeline.cost import Budget
     from hft_core.pipeline.gates_run import Carrier
     from hft_core.pipeline.progress import for_terminal
     from hft_core.pipeline.run import store_of, typed_errors

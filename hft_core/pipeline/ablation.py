@@ -9,7 +9,7 @@ from typing import Any
 
 from hft_core.errors import RecipeError
 from hft_core.evidence.comparison import ALPHA, holm
-from hft_core.pipeline.cost import Cost, predicted, seconds
+from hft_core.pipeline.cost import Budget, Cost, predicted, seconds
 from hft_core.pipeline.divergence import divergence, first_divergence
 from hft_core.pipeline.gates import as_written
 from hft_core.pipeline.gates_run import Carrier, validation_rows
@@ -26,28 +26,6 @@ from hft_core.registry import Registry
 FORMAT = 1
 """Of what `ablate` gives. Grows when a key goes or changes its meaning."""
 WAYS = ("leave_one_out", "add_one_in")
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What comparisons of arms may cost; None: as much as it takes. Raises RecipeError for nothing at all."""
-
-    runs: int | None = None
-    """Trainings of a recipe with one seed. `hft ablate` counts those that the store lacks, `hft tune` all."""
-    minutes: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in (("--runs", self.runs), ("--minutes", self.minutes)):
-            if value is not None and not value > 0:  # nan, too
-                raise RecipeError(
-                    f"{name} {value:g}: with a budget of nothing there is nothing to compare; give more, or none"
-                )
-
-    def told(self) -> str:
-        """In words."""
-        limits = [f"{self.runs} runs"] if self.runs is not None else []
-        limits += [f"{self.minutes:g} minutes"] if self.minutes is not None else []
-        return f"budget: {' and '.join(limits) or 'none'}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What training will cost, and what it has cost: stages to train, and the time that such stages took in this store."""
+"""What training will cost, has cost, and may cost: stages to train, the time that their like took in this store, a budget."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hft_core.errors import RecipeError
 from hft_core.pipeline.divergence import divergence
 from hft_core.pipeline.nodes import Node
 from hft_core.report.numbers import duration
@@ -54,3 +55,25 @@ def seconds(nodes: Iterable[Node], store: Store) -> float:
 def title(node: Node) -> str:
     """The name of a node's stage, whatever its seed and arm."""
     return str(node.details["stage"])
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What comparisons of arms may cost; None: as much as it takes. Raises RecipeError for nothing at all."""
+
+    runs: int | None = None
+    """Trainings of a recipe with one seed. `hft ablate` counts those that the store lacks, `hft tune` all."""
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("--runs", self.runs), ("--minutes", self.minutes)):
+            if value is not None and not value > 0:  # nan, too
+                raise RecipeError(
+                    f"{name} {value:g}: with a budget of nothing there is nothing to compare; give more, or none"
+                )
+
+    def told(self) -> str:
+        """In words."""
+        limits = [f"{self.runs} runs"] if self.runs is not None else []
+        limits += [f"{self.minutes:g} minutes"] if self.minutes is not None else []
+        return f"budget: {' and '.join(limits) or 'none'}"

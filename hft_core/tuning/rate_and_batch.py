@@ -6,7 +6,7 @@ from typing import Any
 
 from hft_core.errors import RecipeError
 from hft_core.evidence.diagnosis.rates import rounded
-from hft_core.pipeline.ablation import Budget
+from hft_core.pipeline.cost import Budget
 from hft_core.pipeline.plan_arms import deciding
 from hft_core.pipeline.report_diagnosis import trained_by
 from hft_core.recipe.load import LoadedRecipe

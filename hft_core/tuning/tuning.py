@@ -14,8 +14,7 @@ from typing import Any, cast
 from hft_core.errors import NonFiniteError, RecipeError
 from hft_core.evidence.diagnosis import diagnose
 from hft_core.evidence.diagnosis.rates import rounded
-from hft_core.pipeline.ablation import Budget
-from hft_core.pipeline.cost import Cost, predicted
+from hft_core.pipeline.cost import Budget, Cost, predicted
 from hft_core.pipeline.divergence import first_divergence
 from hft_core.pipeline.gates import as_written
 from hft_core.pipeline.gates_run import Carrier, validation_rows

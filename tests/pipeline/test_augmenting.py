@@ -65,9 +65,3 @@ def test_a_check_needs_labels(one_stage: Callable[..., Any], hft_here: Callable[
     assert outcome.code == 2
     assert "augment" in outcome.out + outcome.err
     assert "only labels can be checked" in outcome.out + outcome.err
-
-
-def test_a_model_from_scratch_has_nothing_to_say(one_stage: Callable[..., Any]) -> None:
-    for name in ("neighbours", "masked-words"):
-        with pytest.raises(hft_core.PluginError, match="from scratch"):
-            hft_core.run(one_stage(name, {"type": name}).write())
