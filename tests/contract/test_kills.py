@@ -24,7 +24,7 @@ import pytest
 from tests.repeats import times
 
 SHAPES = ("tagging", "generation", "joint")
-KILLS = {"tagging": times(4, 14), "generation": times(4, 13), "joint": times(4, 13)}
+KILLS = {"tagging": times(2, 14), "generation": times(2, 13), "joint": times(2, 13)}
 STOPS = {"tagging": times(1, 4), "generation": times(1, 3), "joint": times(1, 3)}
 NEVER = 120.0
 """Seconds after which a small run counts as stuck."""
