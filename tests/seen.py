@@ -34,7 +34,7 @@ def stage(*histories: list[dict[str, Any]], **changes: Any) -> StageSeen:
     found = list(histories) or [history(0.69, 0.05, 0.5)]
     usual = StageSeen(
         index=0, name="tune", optimizer="adamw", optimizer_written=True, lr=1e-3, epochs=10,
-        steps=sum("losses" in point for point in found[0]), histories=found,
+        steps=sum("losses" in point for point in found[0]), known=False, histories=found,
     )  # fmt: skip
     return replace(usual, **changes)
 

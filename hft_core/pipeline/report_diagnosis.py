@@ -14,6 +14,7 @@ from hft_core.pipeline.report_figures import baseline_folders
 from hft_core.pipeline.steps.common import read_json
 from hft_core.pipeline.steps.diagnosis import SIGNS
 from hft_core.recipe.check import stage_name
+from hft_core.recipe.check_data import is_fresh
 from hft_core.recipe.load import LoadedRecipe
 from hft_core.recipe.metrics import best_metric, deciding_metrics
 from hft_core.recipe.model import Recipe
@@ -47,6 +48,7 @@ def _stage(loaded: LoadedRecipe, plan: Plan, folders: Mapping[str, Path], index:
         lr=stage.optimizer.lr,
         epochs=notes[0]["history"][-1]["epoch"] if stage.early_stopping or stage.epochs is None else stage.epochs,
         steps=notes[0]["steps"],
+        known=not stage.techniques and not is_fresh(loaded.recipe.model),
         histories=[note["history"] for note in notes],
     )
 

@@ -65,7 +65,7 @@ def augmenters(recipe: Recipe) -> Iterator[Problem]:
     """A `check` of variants for tasks whose rows have no label that could be predicted, and questions to a fresh model."""
     without = [name for name, task in recipe.all_tasks.items() if not task.classes]
     for index, augmenter in enumerate(recipe.prepare.augment):
-        if augmenter.reads_model and _is_fresh(recipe.model):
+        if augmenter.reads_model and is_fresh(recipe.model):
             yield ("prepare", "augment", index), f"{augmenter.type_name()} {NOTHING_KNOWN}"
         if augmenter.check is not None and without:
             yield (
@@ -74,7 +74,7 @@ def augmenters(recipe: Recipe) -> Iterator[Problem]:
             )
 
 
-def _is_fresh(model: Model) -> bool:
+def is_fresh(model: Model) -> bool:
     """Whether it starts from nothing; what would have to be looked for in packages or on the hub counts as something."""
     if any(isinstance(getattr(model, name), str) for name in model.located):
         return False

@@ -127,7 +127,10 @@ def unit_chart(
 def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
     """Draw horizontal bars from zero, each under its label and figure, with its interval as a whisker."""
     ends = [
-        end for bar in bars for end in (bar.figure["value"], bar.figure["low"], bar.figure["high"]) if end is not None
+        end
+        for bar in bars
+        for end in (bar.figure["value"], bar.figure["low"], bar.figure["high"])
+        if end is not None and math.isfinite(end)
     ]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     if low >= 0 and high <= 1:
@@ -138,7 +141,7 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
     bottom = row * len(bars) + 6
 
     def place(value: float | None) -> float:
-        within = 0.0 if value is None else min(max(value, low), high)
+        within = 0.0 if value is None or math.isnan(value) else min(max(value, low), high)
         return left + (within - low) / (high - low) * (right - left)
 
     parts: list[Markup] = []

@@ -13,7 +13,7 @@ from typing import Any
 
 from hft_core.evidence.diagnosis import Finding, Seen, StageSeen, TaskSeen
 from hft_core.evidence.diagnosis.curves import curves, middle, mostly, validations
-from hft_core.evidence.diagnosis.rates import STILL, error, rounded
+from hft_core.evidence.diagnosis.rates import error, rounded, still
 from hft_core.recipe.model import Stage
 
 HIGHER, LOWER, LONGER, SMALLER = "higher-rate", "lower-rate", "more-epochs", "smaller-batch"
@@ -83,7 +83,7 @@ def _usual(stage: StageSeen, task: TaskSeen) -> tuple[list[_Step], str]:
         moved = [curve.moved for curve in curves(stage) if curve.moved is not None]
         far = f"; the weights went {middle(moved):.2%} of their own size from where they began" if moved else ""
         return (
-            _STAYED if not moved or middle(moved) < STILL else _LOST,
+            _STAYED if not moved or middle(moved) < still(stage) else _LOST,
             f"{task.metric} is {figure:.3g} on validation, where the same prediction for every row has "
             f"{task.constant:.3g}{far}.",
         )

@@ -72,6 +72,21 @@ def test_a_rate_too_low() -> None:
     assert "tfidf" in finding.evidence
 
 
+@pytest.mark.parametrize(
+    ("moved", "known", "name"),
+    [
+        (0.002, True, "learning-rate-too-low"),
+        (0.084, True, "learning-rate-too-high"),
+        (0.084, False, "learning-rate-too-low"),
+    ],
+)
+def test_a_trained_model_is_lost_before_it_has_gone_far(moved: float, known: bool, name: str) -> None:
+    """As MiniLM was on SST-2 with a rate ten times too low, and ten times too high; a fresh model goes as far and still knows
+    nothing."""
+    seen = task(figures=[0.6], fitted=[0.69], linear={"probe": 0.77})
+    assert only(stage(history(0.697, 0.64, moved, steps=96), known=known), seen).name == name
+
+
 def test_rates_of_default_optimizers_are_given_whole() -> None:
     finding = only(stage(history(0.7, 0.69, 0.001), optimizer_written=False), task(figures=[0.5], fitted=[0.52]))
     assert finding.changes == {"stages.0.optimizer": {"type": "adamw", "lr": 0.01}}

@@ -5,7 +5,8 @@ the same, or, as the rows of validation, worse than a linear model predicts rows
 too high, the loss at the end is no lower than at the start, or than that of a model that knows how frequent the labels are.
 What went wrong then shows in how far the weights went from where they started, relative to their size: a rate that is too high
 throws them many times that far, one that is too low leaves them where they were. In between lies what fine-tuning (some
-hundredths) and training from nothing (about once their size) need. The idea of judging updates by the size of the weights:
+hundredths) and training from nothing (about once their size) need; a model that knew something is lost long before its weights
+have gone their own size. The idea of judging updates by the size of the weights:
 A. Karpathy, A Recipe for Training Neural Networks (2019); Y. You et al., LAMB (2020).
 
 Where a stage trains no task, or a task whose training rows were not predicted (texts are written piece by piece), a loss that
@@ -33,8 +34,9 @@ _RISEN = 2.0
 """A loss that rises to so many times where it began was thrown there."""
 _LITTLE = 0.05
 """A figure's gain over the same prediction for every row that may be luck, of some hundred rows."""
-STILL = 0.1
-"""Distance of weights that were hardly moved; fine-tuning that learns moves them by a few hundredths as well."""
+_STILL, _STILL_KNOWN = 0.1, 0.03
+"""Distance of weights that were hardly moved, of new ones and of those that knew something. On SST-2 (1,000 rows, three epochs)
+all-MiniLM-L6-v2 learned with rates that moved it by 0.8 to 5 %; the next ones moved it by 0.4 and 8 %, and came to nothing."""
 
 
 def of_training(stage: StageSeen, task: TaskSeen | None) -> Iterator[Finding]:
@@ -48,8 +50,15 @@ def of_training(stage: StageSeen, task: TaskSeen | None) -> Iterator[Finding]:
         nothing = mostly([learned_nothing(curve, task) for curve in found])
         if stage.steps <= FEW_STEPS and (nothing or below_linear(task)):
             yield _too_few(stage, task, found)
-        elif nothing and mostly([curve.moved is None or curve.moved < STILL for curve in found]):
+        elif nothing and mostly([curve.moved is None or curve.moved < still(stage) for curve in found]):
             yield _too_low(stage, task, found)
+        elif nothing and stage.known:
+            yield _too_high(stage, found)
+
+
+def still(stage: StageSeen) -> float:
+    """How far weights go, relative to their size, that are hardly moved."""
+    return _STILL_KNOWN if stage.known else _STILL
 
 
 def _knows_no_more(task: TaskSeen) -> bool:

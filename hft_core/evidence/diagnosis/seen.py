@@ -22,6 +22,8 @@ class StageSeen:
     epochs: float
     """As the recipe has them, or those that early stopping left."""
     steps: int
+    known: bool
+    """Whether it trained the very weights of a model that knew something, and not new ones: a fresh model's, or a technique's."""
     histories: Sequence[Sequence[Mapping[str, Any]]]
     """Per seed (one where seeds share the stage), see `hft_core.report.content.Point`."""
 
