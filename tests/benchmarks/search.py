@@ -192,8 +192,8 @@ def ended(title: str, found: dict[str, Any]) -> list[str]:
 
 
 def tune(folder: Path, recipe: dict[str, Any]) -> dict[str, Any]:
-    """Tune a recipe with three seeds, 20 runs at most."""
-    recipe = recipe | {"evaluate": recipe["evaluate"] | {"seeds": 3}, "name": f"{recipe['name']}-tune"}
+    """Tune a recipe with five seeds, 20 runs at most; three see little where some of them come to nothing."""
+    recipe = recipe | {"evaluate": recipe["evaluate"] | {"seeds": 5}, "name": f"{recipe['name']}-tune"}
     file = folder / f"{recipe['name']}.json"
     file.write_text(json.dumps(recipe), encoding="utf-8")
     command = [sys.executable, "-m", "hft_core", "tune", file, "--runs", "20", "--json"]
