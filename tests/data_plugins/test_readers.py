@@ -175,6 +175,10 @@ class TestJsonl:
         assert places[-1] == 5_002
         assert refusals == []
 
+    def test_a_carriage_return_between_fields_is_white_space(self, tmp_path: Path) -> None:
+        columns, _, refusals = self.read(tmp_path, '{"a": "x",\r "b": "y"}')
+        assert (columns, refusals) == ({"a": ["x"], "b": ["y"]}, [])
+
     def test_each_fault_has_its_reason(self, tmp_path: Path) -> None:
         content = (
             b'{"a": "x"}\n\n[1]\n{"a": \n{"a": 1, "a": 2}\n{"a": NaN}\n{"a": "\\ud800"}\n{"a": "\xff"}\n'

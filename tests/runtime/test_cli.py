@@ -57,7 +57,7 @@ def test_csv_rows_a_bad_one_is_named_and_the_others_answered(bundle_folder: Path
 def test_jsonl_rows(bundle_folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text(
-        '\ufeff{"review": "好", "n": 1}\n{"review"\n\n{"review": null}\n"bad"\n{"review": "\\ud800", "s": "\\udc00"}\n',
+        '\ufeff{"review": "好", "n": 1, "x": NaN}\n{"review"\n\n{"review": null}\n"bad"\n{"review": "\\ud800", "s": "\\udc00"}\n',
         "utf-8",
     )
     result = run(bundle_folder, "--file", file)
@@ -68,6 +68,7 @@ def test_jsonl_rows(bundle_folder: Path, tmp_path: Path) -> None:
     answers = objects(result)
     assert len(answers) == 5
     assert answers[0]["n"] == 1
+    assert answers[0]["x"] is None  # what is written is JSON
     assert answers[4]["s"] == "\udc00"
 
 
