@@ -49,17 +49,16 @@ def main_figures(report: Report) -> tuple[Figure | None, dict[str, Figure]]:
 def verdict(headline: Headline, model: Figure, baselines: dict[str, Figure]) -> Verdict | None:
     """Compare the model with the best baseline; None without baselines, and where figures are no numbers."""
     sign = 1 if headline["greater_is_better"] else -1
-    known = [(sign * entry["value"], name) for name, entry in baselines.items() if entry["value"] is not None]
+    known = {name: entry["value"] for name, entry in baselines.items() if entry["value"] is not None}
     if model["value"] is None or not known:
         return None
-    name = max(known, key=lambda item: item[0])[1]
-    best = baselines[name]
-    lead = sign * model["value"] - max(known)[0]
-    against = f"the best baseline ({name}, {figure(best['value'])})"
+    name, best = max(known.items(), key=lambda item: sign * item[1])
+    lead = sign * (model["value"] - best)
+    against = f"the best baseline ({name}, {figure(best)})"
     if lead <= 0:
         return Verdict("below", f"Not better than {against}, which costs far less.")
     sentence = f"Better than {against} by {figure(lead)}"
-    apart = _apart(model, best)
+    apart = _apart(model, baselines[name])
     if apart is None:
         return Verdict("above", f"{sentence}.")
     if apart:

@@ -127,11 +127,9 @@ def unit_chart(
 def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
     """Draw horizontal bars from zero, each under its label and figure, with its interval as a whisker."""
     ends = [
-        end
-        for bar in bars
-        for end in (bar.figure["value"], bar.figure["low"], bar.figure["high"])
-        if end is not None and math.isfinite(end)
+        end for bar in bars for end in (bar.figure["value"], bar.figure["low"], bar.figure["high"]) if end is not None
     ]
+    ends = [end for end in ends if math.isfinite(end)]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     if low >= 0 and high <= 1:
         high = 1.0  # fractions are shown on their whole scale

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import hft_core
+from hft_core.pipeline import report_diagnosis
 from hft_core.pipeline.execute import execute
 from hft_core.pipeline.progress import Progress
 from hft_core.store.store import Store
@@ -195,6 +196,26 @@ def earlier(project: Any) -> Path:
     folder: Path = project.run().folder
     project.recipe |= {"name": "later", "model": {"type": "bert", "source": str(folder), "max_length": 64}}
     return folder
+
+
+@pytest.mark.slow
+def test_the_diagnosis_is_told_which_weights_knew_something(
+    project: Any, monkeypatch: pytest.MonkeyPatch, earlier: Path
+) -> None:
+    """Those of an earlier run, and not a fresh model's."""
+    told: list[list[bool]] = []
+
+    def recorded(seen: Any) -> list[Any]:
+        told.append([stage.known for stage in seen.stages])
+        return []
+
+    monkeypatch.setattr(report_diagnosis, "diagnose", recorded)
+    stages(project, named(TUNE, "tune"))
+    project.run()
+    fresh = {"scratch": "tiny", "tokenizer": {"type": "wordpiece", "size": 300}}
+    project.recipe |= {"name": "fresh", "model": project.recipe["model"] | {"source": fresh}}
+    project.run()
+    assert told == [[True], [False]]
 
 
 @pytest.mark.parametrize("kinds", ["pretrain finetune", "finetune pretrain finetune", "pretrain pretrain", "finetune"])
