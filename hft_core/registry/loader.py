@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 
 import pluggy
+from pydantic import PydanticUndefinedAnnotation, PydanticUserError
 
 from hft_core import hookspecs
 from hft_core.components import KINDS, Component
@@ -116,7 +117,7 @@ def _fill(plugin: Plugin, load: Callable[[], ModuleType], point: EntryPoint | No
             module = load()
             plugin.components = _offered(module)
             for component in plugin.components if plugin.distribution != CORE else ():
-                component.model_rebuild()  # a field of no type that can be checked is found here; the built-ins have none
+                _require_types(component)  # the built-ins are built where they are needed
         plugin.source = _source(module)
     except KeyboardInterrupt:
         raise
@@ -182,6 +183,17 @@ def _check(component: object, hook: str, kind: str) -> None:
         raise _Refused("; ".join(wrong))
     if kind == "objective" and component.type_name() == "task":
         raise _Refused(f"{component.__name__}: the type 'task' stands for the task's own objective; choose another")
+
+
+def _require_types(component: type[Component]) -> None:
+    try:
+        component.model_rebuild()
+    except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+        reason = str(error).splitlines()[0].partition(". Set ")[0]
+        raise _Refused(
+            f"{component.__name__} has a field whose type cannot be checked: {reason}; use numbers, strings, paths, lists and "
+            "dicts of these, or a class of pydantic's"
+        ) from error
 
 
 def _source(module: ModuleType) -> Path | None:
